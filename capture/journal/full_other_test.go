@@ -1,0 +1,5 @@
+//go:build !linux
+
+package journal
+
+func isChild() bool { return false }

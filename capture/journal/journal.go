@@ -1,0 +1,94 @@
+// Package journal keeps lines of text on disk so that a kill at any moment costs only what was not flushed yet. It
+// knows nothing of what the lines say; recordings and runs are made of it.
+//
+// A journal is a folder of numbered segments, <prefix>-000001.jsonl.zst and on, or one .jsonl or .jsonl.zst file. A
+// compressed file is a sequence of zstd frames with checksums. A [Writer] makes each frame of whole lines and writes
+// it with one call, so a file that was cut off anywhere still holds every line of the frames before the cut. A
+// [Reader] hands out the lines of a frame only after its checksum was verified.
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// MaxLine is the most bytes that one line can have, without its line end.
+const MaxLine = 64 << 20
+
+const (
+	plainExt      = ".jsonl"
+	compressedExt = ".jsonl.zst"
+)
+
+// ErrLocked is wrapped by the errors about a journal that another writer has open.
+var ErrLocked = errors.New("another process is writing to it")
+
+// IsFile reports whether a journal of that name is one file rather than a folder of segments.
+func IsFile(path string) bool {
+	return strings.HasSuffix(path, plainExt) || strings.HasSuffix(path, compressedExt)
+}
+
+// A segment is one file of a journal.
+type segment struct {
+	path   string // what the file is opened by
+	name   string // what errors call it
+	number int    // from 1; a lone file is number 1
+}
+
+// segmentsOf lists the segments in a folder in order. Gaps are left to missingSegment.
+func segmentsOf(dir, prefix string) ([]segment, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var found []segment
+	for _, entry := range entries {
+		digits, ok := strings.CutPrefix(entry.Name(), prefix+"-")
+		if !ok {
+			continue
+		}
+		if digits, ok = strings.CutSuffix(strings.TrimSuffix(digits, ".zst"), plainExt); !ok {
+			continue
+		}
+		n, err := strconv.Atoi(digits)
+		if err != nil || n < 1 || digits != fmt.Sprintf("%06d", n) {
+			continue
+		}
+		path := filepath.Join(dir, entry.Name())
+		found = append(found, segment{path: path, name: path, number: n})
+	}
+	slices.SortFunc(found, func(a, b segment) int { return a.number - b.number })
+	for i := 1; i < len(found); i++ {
+		if found[i].number == found[i-1].number {
+			return nil, fmt.Errorf("%s: %s and %s are the same segment: keep one of them", dir,
+				filepath.Base(found[i-1].path), filepath.Base(found[i].path))
+		}
+	}
+	return found, nil
+}
+
+func segmentName(prefix string, number int) string {
+	return fmt.Sprintf("%s-%06d%s", prefix, number, compressedExt)
+}
+
+// missingSegments names the segments that must have been there once, in order.
+func missingSegments(segments []segment, prefix string) []string {
+	var missing []string
+	next := 1
+	for _, s := range segments {
+		if s.number-next > 1000 {
+			first, last := segmentName(prefix, next), segmentName(prefix, s.number-1)
+			return append(missing, first+" to "+last)
+		}
+		for ; next < s.number; next++ {
+			missing = append(missing, segmentName(prefix, next))
+		}
+		next = s.number + 1
+	}
+	return missing
+}

@@ -1,0 +1,187 @@
+package capture
+
+import (
+	"bytes"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"net/textproto"
+	"sort"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Status says how an invocation ended on one target.
+type Status string
+
+const (
+	StatusOK            Status = "ok"              // the function answered
+	StatusFunctionError Status = "function_error"  // the function failed: it threw, crashed or answered nonsense
+	StatusTimeout       Status = "timeout"         // the platform stopped the function at its deadline
+	StatusThrottled     Status = "throttled"       // the platform did not run the function, for want of capacity
+	StatusTransport     Status = "transport_error" // the target could not be reached or the answer was cut off
+	StatusUnreplayable  Status = "unreplayable"    // the invocation cannot be sent to this target
+	StatusUnknown       Status = "unknown"         // it was sent, and what became of it is not known
+)
+
+// A Fate says what became of one message of a batch.
+type Fate string
+
+const (
+	Acked        Fate = "acked"         // deleted from its queue
+	Retried      Fate = "retried"       // returned to its queue
+	DeadLettered Fate = "dead-lettered" // moved to a dead-letter or poison queue
+)
+
+// An Outcome is what one target did with one invocation, in a form that belongs to neither cloud.
+type Outcome struct {
+	Status Status `json:"status"`
+	// HTTP is the answer to an HTTP invocation.
+	HTTP *HTTPAnswer `json:"http,omitempty"`
+	// Result is what the function returned to any other invocation whose platform keeps the result. Queues and
+	// buckets do not.
+	Result *Body `json:"result,omitempty"`
+	// Records has the fate of each message of a batch, by message ID.
+	Records map[string]Fate `json:"records,omitempty"`
+	Error   *Error          `json:"error,omitempty"`
+
+	DurationMS float64 `json:"durationMs,omitempty"` // from when the request was sent until its answer was read
+	PlatformMS float64 `json:"platformMs,omitempty"` // the duration that the platform itself reports
+	InitMS     float64 `json:"initMs,omitempty"`     // the initialization that a cold start added
+	BilledMS   float64 `json:"billedMs,omitempty"`
+	MemoryMB   float64 `json:"memoryMb,omitempty"` // the most memory used
+	Attempts   int     `json:"attempts,omitempty"` // requests sent, with retries
+
+	// Effects are in the order in which the function caused them. Nil means that nobody watched; a list without
+	// elements means that there were none.
+	Effects []Effect `json:"effects"`
+}
+
+// An Error is a failure as the function or its platform reported it.
+type Error struct {
+	Type    string `json:"type,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// An HTTPAnswer is an HTTP response. Header names are in lower case, and Set-Cookie is never among them.
+type HTTPAnswer struct {
+	Status  int                 `json:"status"`
+	Headers map[string][]string `json:"headers,omitempty"`
+	Cookies []Cookie            `json:"cookies,omitempty"`
+	Body    *Body               `json:"body,omitempty"`
+}
+
+// A Cookie is one Set-Cookie line. Attribute names are in lower case; one without a value, such as HttpOnly, has "".
+type Cookie struct {
+	Name       string            `json:"name"`
+	Value      string            `json:"value"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+// ParseCookie reads the value of a Set-Cookie header. Unlike net/http it keeps what it does not know.
+func ParseCookie(line string) Cookie {
+	parts := strings.Split(line, ";")
+	name, value, _ := strings.Cut(parts[0], "=")
+	c := Cookie{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value)}
+	for _, part := range parts[1:] {
+		name, value, _ := strings.Cut(part, "=")
+		if name = strings.ToLower(strings.TrimSpace(name)); name == "" {
+			continue
+		}
+		if c.Attributes == nil {
+			c.Attributes = make(map[string]string)
+		}
+		c.Attributes[name] = strings.TrimSpace(value)
+	}
+	return c
+}
+
+// String formats the cookie as a Set-Cookie header has it, with its attributes in alphabetical order.
+func (c Cookie) String() string {
+	var b strings.Builder
+	b.WriteString(c.Name + "=" + c.Value)
+	names := make([]string, 0, len(c.Attributes))
+	for name := range c.Attributes {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		b.WriteString("; " + textproto.CanonicalMIMEHeaderKey(name))
+		if v := c.Attributes[name]; v != "" {
+			b.WriteString("=" + v)
+		}
+	}
+	return b.String()
+}
+
+// NewHTTPAnswer makes the neutral form of an HTTP response. It does not keep body.
+func NewHTTPAnswer(status int, header http.Header, body []byte) *HTTPAnswer {
+	a := &HTTPAnswer{Status: status, Body: NewBody(header.Get("Content-Type"), body)}
+	for name, values := range header {
+		if strings.EqualFold(name, "Set-Cookie") {
+			for _, v := range values {
+				a.Cookies = append(a.Cookies, ParseCookie(v))
+			}
+			continue
+		}
+		if a.Headers == nil {
+			a.Headers = make(map[string][]string, len(header))
+		}
+		name = strings.ToLower(name)
+		a.Headers[name] = append(a.Headers[name], values...)
+	}
+	return a
+}
+
+// A Body is content: exactly one of its fields is set.
+type Body struct {
+	JSON   json.RawMessage `json:"json,omitempty"` // compact
+	Text   *string         `json:"text,omitempty"`
+	Base64 []byte          `json:"base64,omitempty"`
+}
+
+// NewBody tells what content is: JSON when its media type says so, or, without a media type that says otherwise,
+// when it is a JSON object or list; else text when it is UTF-8; else bytes. It returns nil for no content. The
+// result does not alias content.
+func NewBody(contentType string, content []byte) *Body {
+	if len(content) == 0 {
+		return nil
+	}
+	if !utf8.Valid(content) {
+		return &Body{Base64: bytes.Clone(content)}
+	}
+	if mayBeJSON(contentType, content) {
+		var compact bytes.Buffer
+		if json.Compact(&compact, content) == nil {
+			return &Body{JSON: compact.Bytes()}
+		}
+	}
+	text := string(content)
+	return &Body{Text: &text}
+}
+
+func mayBeJSON(contentType string, content []byte) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err == nil && (strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json")) {
+		return true
+	}
+	if err == nil && media != "application/octet-stream" {
+		return false
+	}
+	content = bytes.TrimLeft(content, " \t\r\n")
+	return len(content) > 0 && (content[0] == '{' || content[0] == '[')
+}
+
+// Bytes returns the content. JSON comes back compact, as it is kept.
+func (b *Body) Bytes() []byte {
+	switch {
+	case b == nil:
+		return nil
+	case b.JSON != nil:
+		return b.JSON
+	case b.Text != nil:
+		return []byte(*b.Text)
+	default:
+		return b.Base64
+	}
+}

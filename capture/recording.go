@@ -1,0 +1,322 @@
+package capture
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/oklog/ulid/v2"
+
+	"tandem/capture/journal"
+)
+
+const (
+	invocationsPrefix = "invocations"
+	objectsFolder     = "objects/sha256"
+)
+
+// CreateOptions say how a recording is written.
+type CreateOptions struct {
+	// Append goes on with a recording that is there, if one is.
+	Append bool
+	// Tool is the version of tandem, for the manifest.
+	Tool string
+	// Stdout is where a recording named "-" goes.
+	Stdout io.Writer
+	// Journal says when lines are written. Its Append is not used.
+	Journal journal.WriterOptions
+}
+
+// A Writer writes a recording. Its methods may be called concurrently.
+type Writer struct {
+	dir   string // "" when the recording is not a folder
+	lines *journal.Writer
+
+	objects sync.Mutex // held to make an object appear
+
+	mu       sync.Mutex // guards what follows
+	manifest Manifest
+	ids      ids
+	buf      []byte
+	closed   bool
+}
+
+// Create begins a recording at path: a folder, one .jsonl or .jsonl.zst file, or with "-" plain lines to
+// opts.Stdout. It refuses to touch what is there unless opts.Append is set; then it goes on after the last whole
+// line, and [Writer.Cut] tells what was cut off.
+//
+// A folder's manifest says that the recording is not complete until [Writer.Close]. Only a folder can have objects.
+func Create(path string, opts CreateOptions) (*Writer, error) {
+	if path == "-" {
+		return &Writer{lines: journal.NewWriter(opts.Stdout, opts.Journal)}, nil
+	}
+	fresh, err := isFresh(path)
+	if err != nil {
+		return nil, err
+	}
+	if !fresh && !opts.Append {
+		return nil, existsError(path)
+	}
+	w := &Writer{}
+	if !journal.IsFile(path) {
+		w.dir = path
+		if !fresh { // only a recording may be repaired
+			if _, err := readManifest(path); err != nil {
+				return nil, err
+			}
+		}
+	}
+	opts.Journal.Append = opts.Append
+	if w.lines, err = journal.Create(path, invocationsPrefix, opts.Journal); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			err = existsError(path)
+		}
+		return nil, err
+	}
+	if w.dir != "" {
+		if err := w.begin(fresh, opts.Tool); err != nil {
+			w.lines.Close()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func existsError(path string) error {
+	return fmt.Errorf("%s exists: choose another name or add --append", path)
+}
+
+// isFresh reports whether there is nothing at path but, maybe, an empty folder, or what a kill left of an attempt to
+// make a recording.
+func isFresh(path string) (bool, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil || !info.IsDir() {
+		return false, err
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(2)
+	if err == io.EOF {
+		return true, nil
+	}
+	return len(names) == 1 && strings.HasPrefix(names[0], manifestName+"."), err
+}
+
+// begin writes the first manifest. When it goes on with a recording that was not closed, the counts are made anew.
+func (w *Writer) begin(fresh bool, tool string) error {
+	m := &w.manifest
+	if fresh {
+		now := time.Now().UTC()
+		*m = Manifest{Version: RecordingVersion, ID: ulid.Make().String(), CreatedAt: now, Sources: []string{}}
+	} else {
+		old, err := readManifest(w.dir)
+		if err != nil {
+			return err
+		}
+		*m = *old
+		if !old.Complete {
+			if err := w.recount(); err != nil {
+				return fmt.Errorf("append to %s: %w", w.dir, err)
+			}
+		}
+	}
+	m.Tandem = tool
+	m.Complete = false
+	return m.write(w.dir)
+}
+
+func (w *Writer) recount() error {
+	r, err := Open(w.dir, OpenOptions{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w.manifest.Counts.Invocations = 0
+	for inv, err := range r.Invocations() {
+		if err != nil {
+			return err
+		}
+		w.manifest.add(inv)
+	}
+	w.manifest.Counts.Objects, err = countObjects(w.dir)
+	return err
+}
+
+func countObjects(dir string) (int64, error) {
+	folder, err := os.Open(filepath.Join(dir, filepath.FromSlash(objectsFolder)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer folder.Close()
+	var n int64
+	for {
+		names, err := folder.Readdirnames(1000)
+		for _, name := range names {
+			if isSHA256(name) {
+				n++
+			}
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Cut returns what was cut off the end of the recording before it was appended to, nil for nothing.
+func (w *Writer) Cut() *journal.Cut { return w.lines.Cut() }
+
+// Stats tells how many invocations were accepted and how many of them a kill can no longer lose.
+func (w *Writer) Stats() journal.Stats { return w.lines.Stats() }
+
+// Write adds one invocation, which it does not keep. When inv has no ID, Write sets it to a new ULID, which is
+// greater than all that this Writer made before. An error does not spoil the recording unless it is one of the disk,
+// which all later calls return as well.
+func (w *Writer) Write(inv *Invocation) error {
+	if inv.Function == "" {
+		return errors.New("write invocation: no function")
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if inv.ID == "" {
+		id, err := w.ids.next(time.Now())
+		if err != nil {
+			return fmt.Errorf("make an invocation ID: %w", err)
+		}
+		inv.ID = id
+	} else if strings.ContainsFunc(inv.ID, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		return fmt.Errorf("write invocation: ID %q has white space in it", inv.ID)
+	}
+	line, err := inv.AppendJSON(w.buf[:0])
+	if err != nil {
+		return err
+	}
+	w.buf = line
+	if err := w.lines.Append(line); err != nil {
+		return fmt.Errorf("write invocation %s: %w", inv.ID, err)
+	}
+	w.manifest.add(inv)
+	return nil
+}
+
+// AddLost counts n invocations that were seen and could not be recorded.
+func (w *Writer) AddLost(n int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.manifest.Counts.Lost += n
+}
+
+// Flush returns when all invocations written before are safe from a kill of the process.
+func (w *Writer) Flush() error { return w.lines.Flush() }
+
+// Sync returns when all invocations written before are safe from a failure of the machine.
+func (w *Writer) Sync() error { return w.lines.Sync() }
+
+// PutObject keeps the bytes of an S3 object under their hash, in lower-case hex. Bytes that are there already are not
+// written again. It fails when the recording is not a folder.
+func (w *Writer) PutObject(r io.Reader) (sha256hex string, size int64, err error) {
+	if w.dir == "" {
+		return "", 0, errors.New("keep an object: a recording in one file has no place for it: record into a folder")
+	}
+	folder := filepath.Join(w.dir, filepath.FromSlash(objectsFolder))
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return "", 0, err
+	}
+	temp, err := os.CreateTemp(folder, "new-*")
+	if err != nil {
+		return "", 0, err
+	}
+	hash := sha256.New()
+	size, err = io.Copy(io.MultiWriter(temp, hash), r)
+	if err != nil {
+		temp.Close()
+		os.Remove(temp.Name())
+		return "", 0, fmt.Errorf("keep an object: %w", err)
+	}
+	sha256hex = hex.EncodeToString(hash.Sum(nil))
+	return sha256hex, size, w.publishObject(temp, filepath.Join(folder, sha256hex))
+}
+
+func (w *Writer) publishObject(temp *os.File, path string) error {
+	w.objects.Lock()
+	defer w.objects.Unlock()
+	if _, err := os.Stat(path); err == nil {
+		temp.Close()
+		return os.Remove(temp.Name())
+	}
+	if err := temp.Chmod(0o644); err != nil {
+		temp.Close()
+		os.Remove(temp.Name())
+		return err
+	}
+	if err := journal.Publish(temp, path); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.manifest.Counts.Objects++
+	return nil
+}
+
+// Close writes what is left and, for a folder, a manifest that says that the recording is complete. It does not say
+// so when not everything was written; Close then returns the reason.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return w.lines.Err()
+	}
+	w.closed = true
+	if w.dir != "" {
+		err := w.lines.Sync()
+		if err == nil {
+			w.manifest.Complete = true
+			err = w.manifest.write(w.dir)
+		}
+		if err != nil {
+			w.lines.Close()
+			return err
+		}
+	}
+	return w.lines.Close() // and only then may somebody else write here
+}
+
+// ids makes ULIDs each of which is greater than the one before, whatever the clock does.
+type ids struct {
+	ms      uint64
+	entropy *ulid.MonotonicEntropy
+}
+
+func (g *ids) next(now time.Time) (string, error) {
+	if g.entropy == nil {
+		g.entropy = ulid.Monotonic(rand.Reader, 0)
+	}
+	g.ms = max(g.ms, ulid.Timestamp(now))
+	id, err := ulid.New(g.ms, g.entropy)
+	if errors.Is(err, ulid.ErrMonotonicOverflow) {
+		g.ms++
+		id, err = ulid.New(g.ms, g.entropy)
+	}
+	return id.String(), err
+}
