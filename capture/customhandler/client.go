@@ -28,6 +28,9 @@ const maxAnswer = 100 << 20
 // invocation just as one that was answered with another status.
 var ErrMalformed = errors.New("malformed custom handler response")
 
+// ErrTimedOut says that a local host stopped the function at its deadline.
+var ErrTimedOut = errors.New("the function ran out of time")
+
 // A Client calls a handler as the host does. It is safe for use by several goroutines at once.
 type Client struct {
 	URL  string       // of the handler, such as "http://127.0.0.1:7071"
@@ -37,8 +40,8 @@ type Client struct {
 // Call invokes function with req. Header is sent along and may be nil.
 //
 // Status is the handler's: anything but 2xx means that the invocation failed, and is not an error; the response is
-// then nil. An error that is [ErrMalformed] means that it failed, too. Any other error means that the outcome is not
-// known.
+// then nil. An error that is [ErrMalformed] or [ErrTimedOut] means that it failed, too. Any other error means that the
+// outcome is not known.
 func (c *Client) Call(ctx context.Context, function, invocationID string, header http.Header, req *Request) (
 	resp *Response, status int, err error) {
 	payload, err := json.Marshal(req)
@@ -52,6 +55,9 @@ func (c *Client) Call(ctx context.Context, function, invocationID string, header
 	defer answer.Body.Close()
 	if reason := answer.Header.Get(HostErrorHeader); reason != "" && neverRan(answer.StatusCode) {
 		return nil, answer.StatusCode, fmt.Errorf("call function %s: %s", function, reason)
+	}
+	if answer.Header.Get(HostErrorHeader) != "" && answer.StatusCode == http.StatusGatewayTimeout {
+		return nil, answer.StatusCode, fmt.Errorf("call function %s: %w", function, ErrTimedOut)
 	}
 	resp, err = ReadResponse(answer)
 	return resp, answer.StatusCode, err

@@ -1,0 +1,234 @@
+package replay_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"tandem/capture"
+	"tandem/replay"
+	"tandem/replay/functions"
+	"tandem/replay/lambda"
+)
+
+// A contender is a kind of target, made for one server, and an invocation that it can be fired at with.
+type contender struct {
+	name string
+	make func(url string, client *http.Client) (replay.Target, error)
+	inv  *capture.Invocation
+}
+
+var contenders = []contender{
+	{
+		name: "lambda",
+		make: func(url string, client *http.Client) (replay.Target, error) {
+			cfg := aws.Config{
+				Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("A", "B", ""), HTTPClient: client,
+			}
+			return lambda.New(lambda.Options{Client: lambda.NewClient(cfg, url), Function: "f"}), nil
+		},
+		inv: &capture.Invocation{ID: "i", Trigger: capture.TriggerOther, Format: capture.FormatOther, Event: []byte(`{}`)},
+	},
+	{
+		name: "http",
+		make: func(url string, client *http.Client) (replay.Target, error) {
+			return functions.NewHTTP(functions.HTTPOptions{URL: url + "{path}", HTTP: client})
+		},
+		inv: &capture.Invocation{
+			ID: "i", Trigger: capture.TriggerHTTP, Format: capture.FormatALB,
+			// GET, and an Idempotency-Key: both are reasons for net/http to send a request again.
+			Event: []byte(`{"httpMethod":"GET","path":"/","headers":{"Idempotency-Key":"k"}}`),
+		},
+	},
+	{
+		name: "handler",
+		make: func(url string, client *http.Client) (replay.Target, error) {
+			return functions.NewHandler(functions.HandlerOptions{URL: url, Function: "f", HTTP: client})
+		},
+		inv: &capture.Invocation{
+			ID: "i", Trigger: capture.TriggerSQS, Format: capture.FormatSQS,
+			Event: []byte(`{"Records":[{"messageId":"m","body":"b"}]}`),
+		},
+	},
+}
+
+// hijack takes the connection from under a handler, writes text to it and closes it; with reset, the client sees that.
+func hijack(text string, reset bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = io.WriteString(conn, text)
+		if reset {
+			_ = conn.(*net.TCPConn).SetLinger(0)
+		}
+		_ = conn.Close()
+	}
+}
+
+func fine(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, `{"Outputs":{}}`)
+}
+
+const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+
+func TestTargetsTellFaultsAlike(t *testing.T) {
+	const throttled, unknown = "throttled error", "error"
+	tests := []struct {
+		name   string
+		fault  http.HandlerFunc
+		want   string            // a status, or one of the two above
+		except map[string]string // what it is where the platform differs
+	}{
+		{"throttle", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3")
+			w.Header().Set("X-Amzn-ErrorType", "TooManyRequestsException")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, throttled, map[string]string{"handler": "function_error"}}, // no platform stands before a handler
+		{"closed before an answer", hijack("", false), "transport_error", nil},
+		{"reset before an answer", hijack("", true), "transport_error", nil},
+		{"reset half way", hijack(head+`{"Out`, true), "transport_error", nil},
+		{"truncated answer", hijack(head+`{"Out`, false), "transport_error", nil},
+		{"no HTTP", hijack("hello\r\n\r\n", false), "transport_error", nil},
+		{"oversized answer", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `"`+strings.Repeat("x", 5000)+`"`)
+		}, "transport_error", nil},
+		{"slow body, cancelled", func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadAll(r.Body)
+			_, _ = io.WriteString(w, `{"Out`)
+			_ = http.NewResponseController(w).Flush()
+			r.Context().Value(cancelKey{}).(context.CancelFunc)()
+			<-r.Context().Done()
+		}, unknown, nil},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, "ok", map[string]string{"lambda": "unreplayable", "handler": "function_error"}},
+	}
+	for _, c := range contenders {
+		for _, tt := range tests {
+			t.Run(c.name+"/"+tt.name, func(t *testing.T) {
+				want := tt.want
+				if other, ok := tt.except[c.name]; ok {
+					want = other
+				}
+				out, requests, err := fireAtFault(t, c, tt.fault)
+				var again *replay.ThrottledError
+				got := unknown
+				switch {
+				case errors.As(err, &again):
+					got = throttled
+				case err == nil:
+					got = string(out.Status)
+				}
+				if got != want || requests != 1 {
+					t.Errorf("%d requests, outcome %s: %+v, %v; want one, and %s", requests, got, out, err, want)
+				}
+			})
+		}
+	}
+}
+
+type cancelKey struct{}
+
+// fireAtFault fires once at a server that is well, so that the connection is a used one, and once at the fault.
+func fireAtFault(t *testing.T, c contender, fault http.HandlerFunc) (*capture.Outcome, int32, error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var faulty atomic.Bool
+	var requests atomic.Int32
+	client := replay.NewHTTPClient(replay.HTTPOptions{MaxAnswer: 1000})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !faulty.Load() {
+			fine(w, r)
+			return
+		}
+		requests.Add(1)
+		fault(w, r.WithContext(context.WithValue(r.Context(), cancelKey{}, cancel)))
+	}))
+	defer server.Close()
+	defer client.CloseIdleConnections()
+	target, err := c.make(server.URL, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := target.Fire(ctx, c.inv); err != nil || out.Status != capture.StatusOK {
+		t.Fatalf("without a fault: %+v, %v", out, err)
+	}
+	faulty.Store(true)
+	out, err := target.Fire(ctx, c.inv)
+	return out, requests.Load(), err
+}
+
+func TestATargetThatVanishedIsATransportError(t *testing.T) {
+	for _, c := range contenders {
+		t.Run(c.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(fine))
+			server.Close()
+			client := replay.NewHTTPClient(replay.HTTPOptions{})
+			target, err := c.make(server.URL, client)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := target.Fire(t.Context(), c.inv)
+			if err != nil || out.Status != capture.StatusTransport || out.Error == nil {
+				t.Errorf("got %+v, %v", out, err)
+			}
+		})
+	}
+}
+
+func TestKeysInURLsDoNotGetIntoOutcomes(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(fine))
+	server.Close()
+	target, err := functions.NewHTTP(functions.HTTPOptions{URL: server.URL + "/api?code=hush"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	out, err := target.Fire(ctx, contenders[1].inv)
+	if err != nil || strings.Contains(out.Error.Message, "hush") {
+		t.Errorf("got %+v, %v", out.Error, err)
+	}
+	cancel()
+	if _, err = target.Fire(ctx, contenders[1].inv); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestAMissingFunctionEndsTheRun(t *testing.T) {
+	recording := writeRecording(t, orders(20)...)
+	url, client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Amzn-ErrorType", "ResourceNotFoundException")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"Message":"Function not found: orders"}`)
+	})
+	opts := optionsFor(t, recording, echo)
+	target, err := contenders[0].make(url, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Targets["create-order"][0].Target = target
+	m, err := replay.Run(t.Context(), t.Context(), opts)
+	var setup *replay.SetupError
+	if !errors.As(err, &setup) || !strings.Contains(err.Error(), "function create-order, target lambda") ||
+		!strings.Contains(err.Error(), "Function not found: orders") {
+		t.Errorf("error %v", err)
+	}
+	if m == nil || m.Complete || m.Counts.Trials != 0 {
+		t.Errorf("manifest %+v", m)
+	}
+}

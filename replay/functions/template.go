@@ -1,0 +1,77 @@
+package functions
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// pathParam is the name that stands for the whole path of the request. A path parameter of that name cannot be used.
+const pathParam = "path"
+
+// A template is a URL with {name} for path parameters and {path} for the whole path.
+type template struct {
+	texts []string // one more than names
+	names []string
+}
+
+func parseTemplate(text string) (*template, error) {
+	t := &template{}
+	rest := text
+	for {
+		before, after, found := strings.Cut(rest, "{")
+		t.texts = append(t.texts, before)
+		if !found {
+			break
+		}
+		name, after, closed := strings.Cut(after, "}")
+		name = strings.TrimSuffix(name, "+") // as API Gateway writes a parameter with slashes in it
+		if !closed || name == "" {
+			return nil, fmt.Errorf("url %s: a { without a name and a }", text)
+		}
+		t.names = append(t.names, name)
+		rest = after
+	}
+	u, err := url.Parse(strings.Join(t.texts, "/x"))
+	if err != nil {
+		return nil, fmt.Errorf("url %s: %w", text, err)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || !strings.Contains(t.texts[0], "://"+u.Host) {
+		return nil, fmt.Errorf("url %s: it has to begin with http:// or https:// and a host", text)
+	}
+	if strings.HasSuffix(t.texts[0], "://"+u.Host) && len(t.names) > 0 && t.names[0] != pathParam {
+		return nil, fmt.Errorf("url %s: a / is missing between the host and {%s}", text, t.names[0])
+	}
+	return t, nil
+}
+
+// expand returns the URL for e, with e's query behind its own.
+func (t *template) expand(e *httpEvent) (*url.URL, error) {
+	var b strings.Builder
+	for i, text := range t.texts {
+		b.WriteString(text)
+		if i == len(t.names) {
+			break
+		}
+		value, ok := e.path, true
+		if t.names[i] != pathParam {
+			value, ok = e.rawParam(t.names[i])
+		}
+		if !ok {
+			return nil, fmt.Errorf("the event has no path parameter %s, which the URL needs", t.names[i])
+		}
+		if strings.HasSuffix(b.String(), "/") {
+			value = strings.TrimPrefix(value, "/")
+		}
+		b.WriteString(value)
+	}
+	u, err := url.Parse(b.String())
+	if err != nil {
+		return nil, fmt.Errorf("the URL for the event: %w", err)
+	}
+	if u.RawQuery != "" && e.query != "" {
+		u.RawQuery += "&"
+	}
+	u.RawQuery += e.query
+	return u, nil
+}

@@ -1,0 +1,116 @@
+package replay
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"tandem/capture"
+)
+
+// Progress counts what a run has done. The zero value is ready; give it to one [Run] and call Snapshot from anywhere
+// meanwhile.
+type Progress struct {
+	total, resumed, done atomic.Int64
+	inFlight, blocked    atomic.Int64
+	targets              atomic.Pointer[[]*targetProgress]
+}
+
+// statuses fixes where targetProgress keeps the count of each.
+var statuses = [...]capture.Status{
+	capture.StatusOK, capture.StatusFunctionError, capture.StatusTimeout, capture.StatusThrottled,
+	capture.StatusTransport, capture.StatusUnreplayable, capture.StatusUnknown,
+}
+
+type targetProgress struct {
+	name     string
+	fired    atomic.Int64
+	byStatus [len(statuses)]atomic.Int64
+
+	mu      sync.Mutex
+	latency *hdrhistogram.Histogram // of DurationMS, in microseconds
+}
+
+// A Snapshot is a Progress at one moment. Its counts were not all read at once, so they may disagree by a few.
+type Snapshot struct {
+	Total    int64 // invocations in the recording; 0 until they are counted
+	Resumed  int64 // trials that the run had when it was resumed
+	Done     int64 // trials, with Resumed
+	InFlight int64 // invocations that are being fired
+	Blocked  int64 // invocations that were read and wait for one before them in their lane
+	Targets  []TargetSnapshot
+}
+
+// A TargetSnapshot is what one target has been fired at in this session.
+type TargetSnapshot struct {
+	Name     string
+	Fired    int64 // including what is in flight
+	Done     int64
+	Statuses map[capture.Status]int64
+	P50, P99 time.Duration // of answers; 0 until there is one
+}
+
+// Snapshot returns the counts as they are now.
+func (p *Progress) Snapshot() Snapshot {
+	s := Snapshot{
+		Total: p.total.Load(), Resumed: p.resumed.Load(), Done: p.done.Load(),
+		InFlight: p.inFlight.Load(), Blocked: p.blocked.Load(),
+	}
+	targets := p.targets.Load()
+	if targets == nil {
+		return s
+	}
+	for _, t := range *targets {
+		s.Targets = append(s.Targets, t.snapshot())
+	}
+	return s
+}
+
+func (p *Progress) start(names []string) map[string]*targetProgress {
+	byName := make(map[string]*targetProgress, len(names))
+	list := make([]*targetProgress, 0, len(names))
+	for _, name := range names {
+		t := &targetProgress{name: name, latency: newLatencyHistogram()}
+		byName[name] = t
+		list = append(list, t)
+	}
+	p.targets.Store(&list)
+	return byName
+}
+
+// newLatencyHistogram holds microseconds up to an hour with two significant digits, in about 25 KB.
+func newLatencyHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, time.Hour.Microseconds(), 2)
+}
+
+func (t *targetProgress) record(out *capture.Outcome) {
+	for i, status := range statuses {
+		if status == out.Status {
+			t.byStatus[i].Add(1)
+		}
+	}
+	if out.Attempts == 0 {
+		return // it was not sent, or nobody knows
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	// A duration beyond the range is left out of the histogram, which is for people to look at.
+	_ = t.latency.RecordValue(int64(out.DurationMS * 1000))
+}
+
+func (t *targetProgress) snapshot() TargetSnapshot {
+	s := TargetSnapshot{Name: t.name, Fired: t.fired.Load(), Statuses: make(map[capture.Status]int64)}
+	for i, status := range statuses {
+		if n := t.byStatus[i].Load(); n > 0 {
+			s.Statuses[status] = n
+			s.Done += n
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.P50 = time.Duration(t.latency.ValueAtQuantile(50)) * time.Microsecond
+	s.P99 = time.Duration(t.latency.ValueAtQuantile(99)) * time.Microsecond
+	return s
+}
