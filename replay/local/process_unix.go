@@ -1,0 +1,13 @@
+//go:build unix
+
+package local
+
+import (
+	"os"
+	"syscall"
+)
+
+// killGroup kills p and everything in its process group. Nobody may be left in it, so errors do not matter.
+func killGroup(p *os.Process) { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) }
+
+func askToEnd(p *os.Process) error { return p.Signal(syscall.SIGTERM) }
