@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -20,11 +21,11 @@ func LambdaOutcome(format Format, event, payload []byte, functionError string) *
 	}
 	switch format.Trigger() {
 	case TriggerHTTP:
-		answer, err := httpAnswerOf(format, payload)
+		answer, err := ExpandAnswer(format, payload)
 		if err != nil {
 			return &Outcome{Status: StatusFunctionError, Error: &Error{Type: "MalformedProxyResponse", Message: err.Error()}}
 		}
-		return &Outcome{Status: StatusOK, HTTP: answer}
+		return &Outcome{Status: StatusOK, HTTP: NewHTTPAnswer(answer.Status, answer.Header, answer.Body)}
 	case TriggerSQS:
 		return &Outcome{Status: StatusOK, Records: batchFates(messages(event), payload)}
 	case TriggerS3:
@@ -103,13 +104,20 @@ func failedItems(payload []byte, known map[string]Fate) (failed map[string]bool,
 	return failed, true
 }
 
-// httpAnswerOf expands what a function returned to the response that a client gets, by the rules of the gateway that
+// A WireAnswer is the HTTP response that a client gets for what a function returned, byte for byte.
+type WireAnswer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// ExpandAnswer turns what a function returned into the response that a client gets, by the rules of the gateway that
 // called it. An error means that the gateway answers with a failure of its own.
 //
 // Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html,
 // …/set-up-lambda-proxy-integrations.html, https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html and
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html.
-func httpAnswerOf(format Format, payload []byte) (*HTTPAnswer, error) {
+func ExpandAnswer(format Format, payload []byte) (*WireAnswer, error) {
 	answer, err := jsonval.Parse(payload)
 	if err != nil {
 		return nil, fmt.Errorf("the answer is not JSON: %w", err)
@@ -122,7 +130,7 @@ func httpAnswerOf(format Format, payload []byte) (*HTTPAnswer, error) {
 		return inferredAnswer(format, answer, payload), nil
 	}
 	code, err := strconv.Atoi(status.Text)
-	if err != nil || code < 100 || code > 599 {
+	if err != nil || code < 200 || code > 599 {
 		return nil, fmt.Errorf("statusCode is %s", status)
 	}
 	header, err := answerHeader(answer)
@@ -138,16 +146,17 @@ func httpAnswerOf(format Format, payload []byte) (*HTTPAnswer, error) {
 			header.Set("Content-Type", media)
 		}
 	}
-	return NewHTTPAnswer(code, header, body), nil
+	return &WireAnswer{code, header, body}, nil
 }
 
 // inferredAnswer is the response to an answer without statusCode: the whole output is the body. API Gateway sends a
 // bare string without its quotes, a function URL with them.
-func inferredAnswer(format Format, answer jsonval.Value, payload []byte) *HTTPAnswer {
+func inferredAnswer(format Format, answer jsonval.Value, payload []byte) *WireAnswer {
+	body := bytes.TrimSpace(payload)
 	if answer.Kind == jsonval.String && format == FormatAPIGatewayV2 {
-		payload = []byte(answer.Text)
+		body = []byte(answer.Text)
 	}
-	return NewHTTPAnswer(http.StatusOK, http.Header{"Content-Type": {"application/json"}}, payload)
+	return &WireAnswer{http.StatusOK, http.Header{"Content-Type": {"application/json"}}, body}
 }
 
 // answerHeader merges headers, multiValueHeaders (which wins for a name that is in both) and cookies.

@@ -1,9 +1,7 @@
 package local
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +13,6 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/httpproxy"
-	"tandem/capture/jsonval"
 )
 
 // An Invoker runs a function with an event and returns what it answered, or the kind of its failure in
@@ -107,89 +104,28 @@ func refuse(w http.ResponseWriter, status int, message string) {
 // writeAnswer writes what a function returned as an HTTP API does. Source:
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html.
 func writeAnswer(w http.ResponseWriter, payload []byte) {
-	answer, err := readAnswer(payload)
+	answer, err := capture.ExpandAnswer(capture.FormatAPIGatewayV2, payload)
 	if err != nil {
 		refuse(w, http.StatusBadGateway, "Internal server error")
 		return
 	}
 	header := w.Header()
-	maps.Copy(header, answer.header)
+	maps.Copy(header, answer.Header)
+	for _, name := range []string{"Connection", "Transfer-Encoding", "Upgrade", "Keep-Alive", "Trailer"} {
+		header.Del(name) // the connection's, not the answer's
+	}
 	if header.Get("Content-Type") == "" {
 		header["Content-Type"] = nil // or else net/http guesses one
 	}
-	if bodyAllowed(answer.status) {
-		header.Set("Content-Length", strconv.Itoa(len(answer.body)))
+	if bodyAllowed(answer.Status) {
+		header.Set("Content-Length", strconv.Itoa(len(answer.Body)))
 	} else {
 		header.Del("Content-Length")
 	}
-	w.WriteHeader(answer.status)
-	_, _ = w.Write(answer.body) // the client has gone, or a body where HTTP has none
+	w.WriteHeader(answer.Status)
+	_, _ = w.Write(answer.Body) // the client has gone, or a body where HTTP has none
 }
 
 func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
-}
-
-// A lambdaAnswer is an answer as it goes on the wire. It keeps the body and the cookies byte for byte, which
-// [capture.HTTPAnswer] does not.
-type lambdaAnswer struct {
-	status int
-	header http.Header
-	body   []byte
-}
-
-func readAnswer(payload []byte) (lambdaAnswer, error) {
-	doc, err := jsonval.Parse(payload)
-	if err != nil {
-		return lambdaAnswer{}, err
-	}
-	status, structured := doc.Get("statusCode")
-	if !structured {
-		a := lambdaAnswer{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}}, body: payload}
-		if doc.Kind == jsonval.String {
-			a.body = []byte(doc.Text)
-		} else {
-			a.body = bytes.TrimSpace(payload)
-		}
-		return a, nil
-	}
-	code, err := strconv.Atoi(status.Text)
-	if err != nil || code < 200 || code > 599 {
-		return lambdaAnswer{}, fmt.Errorf("statusCode is %s", status)
-	}
-	a := lambdaAnswer{status: code, header: make(http.Header)}
-	if a.body, err = answerBody(doc); err != nil {
-		return lambdaAnswer{}, err
-	}
-	headers := doc.At("headers")
-	for i, name := range headers.Names {
-		value := headers.Elems[i]
-		if value.Kind == jsonval.Array || value.Kind == jsonval.Object {
-			return lambdaAnswer{}, fmt.Errorf("header %q is an %s", name, value.Kind)
-		}
-		a.header.Set(name, value.Text)
-	}
-	for _, name := range []string{"Connection", "Transfer-Encoding", "Upgrade", "Keep-Alive", "Trailer"} {
-		a.header.Del(name)
-	}
-	for _, cookie := range doc.At("cookies").Elems {
-		a.header.Add("Set-Cookie", cookie.Text)
-	}
-	if len(a.body) > 0 && a.header.Get("Content-Type") == "" {
-		a.header.Set("Content-Type", "text/plain; charset=utf-8")
-	}
-	return a, nil
-}
-
-func answerBody(doc jsonval.Value) ([]byte, error) {
-	body := doc.At("body")
-	switch {
-	case body.Kind == jsonval.Null:
-		return nil, nil
-	case body.Kind != jsonval.String:
-		return nil, fmt.Errorf("body is a JSON %s, not a string", body.Kind)
-	case doc.At("isBase64Encoded").Text != "true":
-		return []byte(body.Text), nil
-	}
-	return base64.StdEncoding.DecodeString(body.Text)
 }
