@@ -18,9 +18,10 @@
 // # What reads see
 //
 // The ports of a server share one state: one server is one side of a comparison. A read sees, in this order, what
-// its own invocation wrote or deleted, what was pinned for its invocation, what anybody wrote or deleted, and what
-// was pinned for another invocation and not made by the recording itself. Buckets, containers and queues are there
-// without having been created.
+// its own invocation wrote or deleted, what was pinned for its invocation, what the other invocations of its replay
+// wrote or deleted, what anybody wrote or deleted outside of replays, and what was pinned for another invocation and
+// not made by the recording itself. So each replay starts from the same state. Buckets, containers and queues are
+// there without having been created.
 //
 // # What an effect has
 //

@@ -2,6 +2,7 @@ package effects
 
 import (
 	"container/list"
+	"strings"
 
 	"tandem/capture"
 )
@@ -31,6 +32,8 @@ const maxUnsupported = 20
 // A job is the work of one tag while it is kept.
 type job struct {
 	tag     string
+	run     string          // of the replay that fired it; "" for other work
+	inv     string          // the ID of the invocation
 	own     map[ref]*object // what it wrote and deleted
 	effects []capture.Effect
 	reads   []capture.Object
@@ -56,7 +59,11 @@ func (l *ledger) open(tag string) *job {
 	if j, ok := l.jobs[tag]; ok {
 		return j
 	}
-	j := &job{tag: tag, own: make(map[ref]*object), read: make(map[ref]bool)}
+	j := &job{tag: tag, inv: tag, own: make(map[ref]*object), read: make(map[ref]bool)}
+	if m, err := capture.ParseMark(tag); err == nil {
+		j.run, _, _ = strings.Cut(m.Run, ".") // a session that resumes a run has its number behind a dot
+		j.inv = m.Invocation
+	}
 	j.place = l.order.PushBack(j)
 	l.jobs[tag] = j
 	for l.order.Len() > l.max {

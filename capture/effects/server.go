@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-
-	"tandem/capture"
 )
 
 // Options say how a [Server] works. The zero value is usable.
@@ -72,8 +70,11 @@ func NewServer(opts Options) (*Server, error) {
 }
 
 // Listen opens a port on the loopback interface, for one environment or handler process.
-func (s *Server) Listen() (*Port, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func (s *Server) Listen() (*Port, error) { return s.ListenOn("127.0.0.1:0") }
+
+// ListenOn opens a port at an address that is known beforehand, for those who prepare the state or look at it.
+func (s *Server) ListenOn(addr string) (*Port, error) {
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("recording endpoint: %w", err)
 	}
@@ -157,12 +158,4 @@ func (s *Server) job(tag string) *job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ledger.open(tag)
-}
-
-// invocation returns the ID of the invocation that a tag is about.
-func (j *job) invocation() string {
-	if m, err := capture.ParseMark(j.tag); err == nil {
-		return m.Invocation
-	}
-	return j.tag
 }

@@ -116,6 +116,29 @@ func TestWhatTheRecordingMadeIsNotThereBefore(t *testing.T) {
 	}
 }
 
+func TestEachReplayStartsFromTheSameState(t *testing.T) {
+	s := newServer(t, Options{})
+	p, outside := listen(t, s), listen(t, s)
+	tag := func(run, invocation string) string {
+		return capture.Mark{Run: run, Invocation: invocation, Target: "lambda"}.String()
+	}
+	put(t, outside, "seeded", "seed")
+	p.Begin(tag("first", "maker"))
+	put(t, p, "made", "by the first replay")
+	put(t, p, "seeded", "changed by the first replay")
+	for _, tt := range []struct{ why, tag, made, seeded string }{
+		{"another invocation of the replay", tag("first", "reader"), "by the first replay", "changed by the first replay"},
+		{"the replay, gone on with", tag("first.1", "reader"), "by the first replay", "changed by the first replay"},
+		{"the next replay", tag("second", "reader"), "404", "seed"},
+		{"an invocation outside of replays", "some request", "404", "seed"},
+	} {
+		p.Begin(tt.tag)
+		if made, seeded := get(t, p, "made"), get(t, p, "seeded"); made != tt.made || seeded != tt.seeded {
+			t.Errorf("%s: reads %q and %q, want %q and %q", tt.why, made, seeded, tt.made, tt.seeded)
+		}
+	}
+}
+
 func TestAPinIsReadUnderItsAzureName(t *testing.T) {
 	s := newServer(t, Options{})
 	p := listen(t, s)

@@ -10,37 +10,80 @@ import (
 
 // A state is what the objects of one side are. It is not safe for concurrent use.
 type state struct {
-	written map[string]map[string]*object // by resource and key
-	pinned  map[string]map[string]*object // by resource and key, what was there before the recording
-	pins    map[string]map[ref]*object    // by invocation
-	created map[string]bool               // resources that a client created
-	met     capture.Seen                  // objects that the recording made, or that are in pinned
+	written objects                    // outside of any replay
+	runs    []*runState                // the last replays, the newest last
+	pinned  objects                    // what was there before the recording
+	pins    map[string]map[ref]*object // by invocation
+	created map[string]bool            // resources that a client created
+	met     capture.Seen               // objects that the recording made, or that are in pinned
 }
+
+// objects are by resource and key.
+type objects map[string]map[string]*object
+
+// A runState is what the invocations of one replay wrote.
+type runState struct {
+	run     string
+	written objects
+}
+
+// maxRuns bounds how many replays' writes are kept.
+const maxRuns = 4
 
 func newState() state {
 	return state{
-		written: make(map[string]map[string]*object), pinned: make(map[string]map[string]*object),
+		written: make(objects), pinned: make(objects),
 		pins: make(map[string]map[ref]*object), created: make(map[string]bool),
 	}
 }
 
 func (r ref) bytes() []byte { return []byte(r.resource + "\x00" + r.key) }
 
-func store(m map[string]map[string]*object, r ref, o *object) {
-	keys := m[r.resource]
+func (all objects) store(r ref, o *object) {
+	keys := all[r.resource]
 	if keys == nil {
 		keys = make(map[string]*object)
-		m[r.resource] = keys
+		all[r.resource] = keys
 	}
 	keys[r.key] = o
 }
 
-// write stores o at r, for everybody and, if j is not nil, for j.
+// write stores o at r: for everybody, or, if j was fired by a replay, for the invocations of that replay, so that each
+// replay starts from the same state.
 func (st *state) write(j *job, r ref, o *object) {
-	store(st.written, r, o)
-	if j != nil {
-		j.own[r] = o
+	if j == nil {
+		st.written.store(r, o)
+		return
 	}
+	j.own[r] = o
+	if j.run == "" {
+		st.written.store(r, o)
+	} else {
+		st.of(j.run).store(r, o)
+	}
+}
+
+// of returns what a replay wrote. The oldest replay is forgotten for a new one.
+func (st *state) of(run string) objects {
+	for _, s := range st.runs {
+		if s.run == run {
+			return s.written
+		}
+	}
+	if len(st.runs) == maxRuns {
+		st.runs = slices.Delete(st.runs, 0, 1)
+	}
+	s := &runState{run, make(objects)}
+	st.runs = append(st.runs, s)
+	return s.written
+}
+
+// shared returns what others than j itself wrote and j sees, the first to be looked at first.
+func (st *state) shared(j *job) []objects {
+	if j == nil || j.run == "" {
+		return []objects{st.written}
+	}
+	return []objects{st.of(j.run), st.written}
 }
 
 // look returns what j sees at r, or nil if that is nothing. A version other than "" skips the objects that are known
@@ -48,9 +91,11 @@ func (st *state) write(j *job, r ref, o *object) {
 func (st *state) look(j *job, r ref, version string) *object {
 	var seen []*object
 	if j != nil {
-		seen = append(seen, j.own[r], st.pins[j.invocation()][r])
+		seen = append(seen, j.own[r], st.pins[j.inv][r])
 	}
-	seen = append(seen, st.written[r.resource][r.key], st.pinned[r.resource][r.key])
+	for _, all := range append(st.shared(j), st.pinned) {
+		seen = append(seen, all[r.resource][r.key])
+	}
 	for _, o := range seen {
 		switch {
 		case o == nil || !o.isVersion(version):
@@ -87,14 +132,14 @@ func (st *state) list(j *job, resource, prefix string) []listed {
 			seen[key] = o
 		}
 	}
-	for key, o := range st.pinned[resource] {
-		add(key, o)
-	}
-	for key, o := range st.written[resource] {
-		add(key, o)
+	layers := append(st.shared(j), st.pinned)
+	for i := len(layers) - 1; i >= 0; i-- {
+		for key, o := range layers[i][resource] {
+			add(key, o)
+		}
 	}
 	if j != nil {
-		for _, layer := range []map[ref]*object{st.pins[j.invocation()], j.own} {
+		for _, layer := range []map[ref]*object{st.pins[j.inv], j.own} {
 			for r, o := range layer {
 				if r.resource == resource {
 					add(r.key, o)
@@ -115,6 +160,9 @@ func (st *state) list(j *job, resource, prefix string) []listed {
 // exists says whether a resource was ever named: by the config, by a client that created it, or by an object in it.
 func (st *state) exists(d directory, resource string) bool {
 	_, named := d.names[resource]
+	for _, s := range st.runs {
+		named = named || len(s.written[resource]) > 0
+	}
 	return named || st.created[resource] || len(st.written[resource]) > 0 || len(st.pinned[resource]) > 0
 }
 
@@ -135,7 +183,7 @@ func (s *Server) Pin(inv *capture.Invocation, open func(sha256 string) (io.ReadC
 		}
 		s.state.pins[inv.ID][r] = pinned
 		if !s.state.met.Add(r.bytes()) {
-			store(s.state.pinned, r, pinned)
+			s.state.pinned.store(r, pinned)
 		}
 	}
 	if inv.Outcome == nil {

@@ -181,6 +181,7 @@ type invocation struct {
 	function string
 	id       string
 	tag      string // whose effects these are
+	accepted bool   // somebody was told that it will run, so Close waits for it
 	// send calls the handler at url; ctx ends when the function is out of time.
 	send func(ctx context.Context, client *http.Client, url string) (*http.Response, error)
 }
@@ -197,7 +198,7 @@ func newInvocation(fn *azureFunction, r *http.Request, id string) *invocation {
 // a function runs to its end or its time-out: the end of ctx means only that nobody waits for it any more.
 func (f *Functions) invoke(ctx context.Context, inv *invocation) (*http.Response, error) {
 	f.mu.Lock()
-	if f.closed {
+	if f.closed && !inv.accepted {
 		f.mu.Unlock()
 		return nil, errFunctionsClosed
 	}

@@ -96,6 +96,7 @@ func (f *Functions) invokeInBackground(inv *invocation, payload *customhandler.R
 	default:
 		return false
 	}
+	inv.accepted = true
 	f.running.Add(1)
 	go func() {
 		defer f.running.Done()
