@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,6 +145,7 @@ type engine struct {
 type chain struct {
 	name   string
 	target Target
+	check  func(*capture.Invocation) error
 }
 
 func newEngine(opts *Options, l *log) *engine {
@@ -158,7 +160,11 @@ func newEngine(opts *Options, l *log) *engine {
 			if d.Effects != nil {
 				target = WithEffects(target, d.Effects)
 			}
-			e.targets[function] = append(e.targets[function], chain{d.Name, target})
+			c := chain{d.Name, target, func(*capture.Invocation) error { return nil }}
+			if checker, ok := d.Target.(Checker); ok {
+				c.check = checker.Check
+			}
+			e.targets[function] = append(e.targets[function], c)
 		}
 	}
 	opts.Progress.total.Store(l.manifest.Recording.Invocations)
@@ -242,7 +248,10 @@ func (e *engine) fire(ctx context.Context, sh *shot) (*Trial, error) {
 	for _, name := range e.names {
 		trial.Outcomes[name] = Unreplayable("function %s has no target %s in the config", sh.inv.Function, name)
 	}
-	results := e.fireAll(ctx, targets, sh.inv)
+	var results []result
+	if !refused(targets, sh.inv, trial.Outcomes) {
+		results = e.fireAll(ctx, targets, sh.inv)
+	}
 	for i, r := range results {
 		out, err := r.outcome, r.err
 		var setup *SetupError
@@ -261,6 +270,26 @@ func (e *engine) fire(ctx context.Context, sh *shot) (*Trial, error) {
 		e.progress[name].record(out)
 	}
 	return trial, nil
+}
+
+// refused reports whether a target cannot be sent inv, and gives all targets the outcomes that follow.
+func refused(targets []chain, inv *capture.Invocation, outcomes map[string]*capture.Outcome) bool {
+	var by []string
+	for _, t := range targets {
+		if err := t.check(inv); err != nil {
+			outcomes[t.name] = Unreplayable("%v", err)
+			by = append(by, t.name)
+		}
+	}
+	if len(by) == 0 {
+		return false
+	}
+	for _, t := range targets {
+		if !slices.Contains(by, t.name) {
+			outcomes[t.name] = Unreplayable("not sent, because it cannot be sent to %s", strings.Join(by, ", "))
+		}
+	}
+	return true
 }
 
 type result struct {

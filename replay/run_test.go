@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,7 +185,7 @@ func checkCounts(t *testing.T, c replay.Counts, s replay.Snapshot) {
 				t.Errorf("%s: progress has %d %s, the manifest %d", target.Name, target.Statuses[status], status, n)
 			}
 		}
-		if total != 52 || target.Done != 52 || target.Fired != 51 || target.P99 <= 0 {
+		if total != 52 || target.Done != 52 || target.Fired != 50 || target.P99 <= 0 {
 			t.Errorf("%s: %d outcomes in the manifest, progress %+v", target.Name, total, target)
 		}
 	}
@@ -194,6 +195,31 @@ func checkCounts(t *testing.T, c replay.Counts, s replay.Snapshot) {
 	}
 	if unreplayable != 4 || s.Total != 52 || s.Done != 52 || s.InFlight != 0 || s.Blocked != 0 {
 		t.Errorf("unreplayable %v, progress %+v", c.Unreplayable, s)
+	}
+}
+
+func TestWhatOneTargetCannotBeSentIsSentToNone(t *testing.T) {
+	var requests atomic.Int64
+	opts := optionsFor(t, writeRecording(t, orders(1)...), func(http.ResponseWriter, *http.Request) { requests.Add(1) })
+	handler, err := functions.NewHandler(functions.HandlerOptions{URL: "http://127.0.0.1:0", Function: "create-order"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Targets["create-order"][1].Target = handler // which takes no HTTP events
+	if _, err := replay.Run(t.Context(), t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	trials, m := readRun(t, opts.Dir)
+	if n := requests.Load(); n != 0 {
+		t.Errorf("the other target was sent %d requests", n)
+	}
+	for name, out := range trials["i0"].Outcomes {
+		if out.Status != capture.StatusUnreplayable || out.Error.Message == "" {
+			t.Errorf("%s: %+v", name, out)
+		}
+	}
+	if len(m.Counts.Unreplayable) != 2 {
+		t.Errorf("reasons: %v", m.Counts.Unreplayable)
 	}
 }
 

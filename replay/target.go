@@ -21,6 +21,13 @@ type Target interface {
 	Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error)
 }
 
+// A Checker is a Target that can tell beforehand that an invocation cannot be sent to it. Such an invocation is fired
+// at none of its targets: an outcome without its counterpart proves nothing, and may cost a side effect.
+type Checker interface {
+	// Check returns why inv cannot be sent, or nil. It sends nothing.
+	Check(inv *capture.Invocation) error
+}
+
 // A ThrottledError says that the platform refused to run the function, so that the invocation may be fired again.
 type ThrottledError struct {
 	After time.Duration // how long the platform asked to wait; 0 when it did not say

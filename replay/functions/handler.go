@@ -68,18 +68,37 @@ func NewHandler(opts HandlerOptions) (*Handler, error) {
 	return &Handler{opts: opts, client: customhandler.Client{URL: opts.URL, HTTP: opts.HTTP}}, nil
 }
 
-// Fire calls the function once for each message or object of the event; see [replay.Target].
-func (h *Handler) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
+// Check refuses events of other triggers, and those of objects that the recording does not have; see
+// [replay.Checker].
+func (h *Handler) Check(inv *capture.Invocation) error {
 	switch inv.Trigger {
 	case capture.TriggerSQS:
-		return h.fireMessages(ctx, inv)
+		_, err := parseSQSEvent(inv.Event)
+		return err
 	case capture.TriggerS3:
-		return h.fireObjects(ctx, inv)
+		records, err := parseS3Event(inv.Event)
+		for i := range records {
+			if err == nil {
+				_, err = pinned(inv, &records[i])
+			}
+		}
+		return err
 	case capture.TriggerHTTP:
-		return replay.Unreplayable("an HTTP event is not for a handler; use http: with the function's URL"), nil
+		return errors.New("an HTTP event is not for a handler; use http: with the function's URL")
 	default:
-		return replay.Unreplayable("no trigger of a handler is known for events of the format %s", inv.Format), nil
+		return fmt.Errorf("no trigger of a handler is known for events of the format %s", inv.Format)
 	}
+}
+
+// Fire calls the function once for each message or object of the event; see [replay.Target].
+func (h *Handler) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
+	if err := h.Check(inv); err != nil {
+		return replay.Unreplayable("%v", err), nil
+	}
+	if inv.Trigger == capture.TriggerSQS {
+		return h.fireMessages(ctx, inv)
+	}
+	return h.fireObjects(ctx, inv)
 }
 
 func (h *Handler) binding(byTrigger string) string {

@@ -41,6 +41,12 @@ func NewHTTP(opts HTTPOptions) (*HTTP, error) {
 	return &HTTP{url: t, key: opts.Key, client: opts.HTTP}, nil
 }
 
+// Check refuses events that no request can be made of; see [replay.Checker].
+func (t *HTTP) Check(inv *capture.Invocation) error {
+	_, err := t.request(context.Background(), inv)
+	return err
+}
+
 // Fire sends the request that the event came from; see [replay.Target].
 //
 // A 429 or 503 with Retry-After is a throttle, as the platform sends it; without, it is the function's own answer. A

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -46,10 +47,18 @@ type Target struct{ opts Options }
 // New returns the target that opts describe.
 func New(opts Options) *Target { return &Target{opts} }
 
+// Check refuses events that Lambda would; see [replay.Checker].
+func (t *Target) Check(inv *capture.Invocation) error {
+	if len(inv.Event) > MaxPayload {
+		return fmt.Errorf("event is larger than the %d bytes that Lambda takes", MaxPayload)
+	}
+	return nil
+}
+
 // Fire invokes the function and waits for its answer; see [replay.Target].
 func (t *Target) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
-	if len(inv.Event) > MaxPayload {
-		return replay.Unreplayable("event is larger than the %d bytes that Lambda takes", MaxPayload), nil
+	if err := t.Check(inv); err != nil {
+		return replay.Unreplayable("%v", err), nil
 	}
 	input := &sdk.InvokeInput{
 		FunctionName:   &t.opts.Function,
