@@ -1,0 +1,263 @@
+package compare
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"tandem/capture"
+	"tandem/capture/jsonval"
+)
+
+// minToken is the length from which a value that two deployments generated is taken for the same value wherever it
+// turns up, even inside longer texts, such as an ID in a URL. Shorter ones, such as a counter's, turn up by chance,
+// so they mean something only in the places that the rule names.
+const minToken = 6
+
+func generated(s string) bool { return len(s) >= minToken }
+
+// An aliasPair is a value that the baseline generated and the one that the candidate has in its place. They may be
+// the same.
+type aliasPair struct {
+	rule                *rule
+	path                string
+	baseline, candidate string
+}
+
+func (p aliasPair) keys() [2]aliasKey {
+	return [2]aliasKey{{p.rule.index, false, p.baseline}, {p.rule.index, true, p.candidate}}
+}
+
+// aliasable reports whether two values may be paired: those that are neither lists nor objects, of one type, and not
+// nothing on one side alone.
+func aliasable(b, c *jsonval.Value) bool {
+	return leafKind(*b) && b.Kind == c.Kind && (b.Text == "") == (c.Text == "")
+}
+
+// A renaming knows the aliases of one trial. Pairs that contradict one another do not hold, so that they show as
+// differences.
+type renaming struct {
+	partner map[aliasKey]string
+	broken  map[aliasKey]bool
+	// What is rewritten everywhere, by the first minToken bytes of what it is written in place of.
+	tokens, back map[string][]token
+}
+
+// A token is a text and what to write in its place.
+type token struct{ from, to string }
+
+// trialKeys are the keys of a pair within a trial, where a generated value is the same under every rule.
+func (p aliasPair) trialKeys() [2]aliasKey {
+	keys := p.keys()
+	for i := range keys {
+		if generated(keys[i].value) {
+			keys[i].rule = -1
+		}
+	}
+	return keys
+}
+
+// add takes over the pairs that a walk found. The candidate's values are as the candidate had them.
+func (n *renaming) add(pairs []aliasPair) {
+	if n.partner == nil {
+		n.partner, n.broken = make(map[aliasKey]string), make(map[aliasKey]bool)
+	}
+	for _, p := range pairs {
+		keys := p.trialKeys()
+		values := [2]string{p.candidate, p.baseline}
+		for i, key := range keys {
+			if other, ok := n.partner[key]; ok && other != values[i] {
+				n.broken[key] = true
+			}
+			n.partner[key] = values[i]
+		}
+	}
+	n.tokens, n.back = make(map[string][]token), make(map[string][]token)
+	told := make(map[string]bool)
+	for _, p := range pairs {
+		if p.baseline != p.candidate && generated(p.baseline) && generated(p.candidate) && !told[p.candidate] &&
+			n.holds(p.rule, p.baseline, p.candidate) {
+			told[p.candidate] = true
+			addToken(n.tokens, token{p.candidate, p.baseline})
+			addToken(n.back, token{p.baseline, p.candidate})
+		}
+	}
+}
+
+// addToken keeps tokens that begin alike with the longest first: one may be part of another.
+func addToken(to map[string][]token, t token) {
+	head := t.from[:minToken]
+	to[head] = append(to[head], t)
+	slices.SortStableFunc(to[head], func(a, b token) int { return cmp.Compare(len(b.from), len(a.from)) })
+}
+
+// holds reports whether the two values are one alias.
+func (n *renaming) holds(r *rule, baseline, candidate string) bool {
+	if n == nil || n.partner == nil {
+		return false
+	}
+	keys := aliasPair{rule: r, baseline: baseline, candidate: candidate}.trialKeys()
+	other, ok := n.partner[keys[0]]
+	return ok && other == candidate && !n.broken[keys[0]] && !n.broken[keys[1]]
+}
+
+// apply returns a candidate's value with what it generated written as the baseline has it, in texts and member names.
+// The result shares with v what is alike.
+func (n *renaming) apply(v jsonval.Value) jsonval.Value {
+	rewritten, _ := rewriteValue(v, n.tokens)
+	return rewritten
+}
+
+// restore is the opposite of apply.
+func (n *renaming) restore(v jsonval.Value) jsonval.Value {
+	restored, _ := rewriteValue(v, n.back)
+	return restored
+}
+
+func rewriteValue(v jsonval.Value, tokens map[string][]token) (rewritten jsonval.Value, changed bool) {
+	if len(tokens) == 0 {
+		return v, false
+	}
+	if leafKind(v) {
+		text := rewrite(v.Text, tokens)
+		changed = text != v.Text
+		v.Text = text
+		return v, changed
+	}
+	names, elems := v.Names, v.Elems
+	for i, name := range names {
+		if renamed := rewrite(name, tokens); renamed != name {
+			if !changed {
+				v.Names, changed = slices.Clone(names), true
+			}
+			v.Names[i] = renamed
+		}
+	}
+	own := false
+	for i, e := range elems {
+		if renamed, ok := rewriteValue(e, tokens); ok {
+			if !own {
+				v.Elems, own = slices.Clone(elems), true
+			}
+			v.Elems[i] = renamed
+		}
+	}
+	return v, changed || own
+}
+
+// rewrite replaces all tokens in s at once, wherever one stands alone and is not part of a longer word.
+func rewrite(s string, tokens map[string][]token) string {
+	var out strings.Builder
+	done := 0
+	for i := 0; i+minToken <= len(s); {
+		if i > 0 && wordByte(s[i-1]) {
+			i++
+			continue
+		}
+		t, ok := tokenAt(s[i:], tokens)
+		if !ok {
+			i++
+			continue
+		}
+		out.WriteString(s[done:i])
+		out.WriteString(t.to)
+		i += len(t.from)
+		done = i
+	}
+	if done == 0 {
+		return s
+	}
+	out.WriteString(s[done:])
+	return out.String()
+}
+
+// tokenAt returns the longest token that s begins with and that does not go on as a word.
+func tokenAt(s string, tokens map[string][]token) (token, bool) {
+	for _, t := range tokens[s[:minToken]] {
+		if strings.HasPrefix(s, t.from) && (len(s) == len(t.from) || !wordByte(s[len(t.from)])) {
+			return t, true
+		}
+	}
+	return token{}, false
+}
+
+func wordByte(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// An aliasKey names one side of an alias: a value under a rule.
+type aliasKey struct {
+	rule      int
+	candidate bool
+	value     string
+}
+
+func (k aliasKey) bytes() []byte {
+	return fmt.Appendf(nil, "%d %t %s", k.rule, k.candidate, k.value)
+}
+
+// suspects are generated values that seem to occur more than once in a run, and so may be paired with several others.
+// A value that is generated afresh for each invocation never is one.
+type suspects map[aliasKey]bool
+
+// aliasFilter finds suspects in memory that does not grow with the run.
+type aliasFilter struct{ seen capture.Seen }
+
+func (f *aliasFilter) note(pairs []aliasPair, into suspects) {
+	told := make(map[aliasKey]bool, 2*len(pairs))
+	for _, p := range pairs {
+		for _, key := range p.keys() {
+			if told[key] {
+				continue // again within the trial
+			}
+			told[key] = true
+			if f.seen.Add(key.bytes()) {
+				into[key] = true
+			}
+		}
+	}
+}
+
+// aliasLedger knows the partners of suspects.
+type aliasLedger struct {
+	suspects suspects
+	partner  map[aliasKey]string
+	broken   map[aliasKey]bool // paired with more than one
+}
+
+func newAliasLedger(s suspects) *aliasLedger {
+	return &aliasLedger{suspects: s, partner: make(map[aliasKey]string), broken: make(map[aliasKey]bool)}
+}
+
+func (l *aliasLedger) note(pairs []aliasPair) {
+	for _, p := range pairs {
+		values := [2]string{p.candidate, p.baseline} // the partner of each key
+		for i, key := range p.keys() {
+			if !l.suspects[key] {
+				continue
+			}
+			if other, ok := l.partner[key]; ok && other != values[i] {
+				l.broken[key] = true
+			}
+			l.partner[key] = values[i]
+		}
+	}
+}
+
+func (l *aliasLedger) contradictions() bool { return len(l.broken) > 0 }
+
+// contradicted says why a pair is no alias, or "" when it is one.
+func (l *aliasLedger) contradicted(p aliasPair) string {
+	keys := p.keys()
+	switch {
+	case p.baseline == p.candidate:
+		return ""
+	case l.broken[keys[1]]:
+		return "the candidate repeats a value where the baseline has fresh ones"
+	case l.broken[keys[0]]:
+		return "the candidate has fresh values where the baseline repeats one"
+	default:
+		return ""
+	}
+}

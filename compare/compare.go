@@ -1,0 +1,230 @@
+package compare
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"tandem/capture"
+	"tandem/replay"
+)
+
+// Options say how a run is compared. The zero value compares "lambda" with "functions" without any rules.
+type Options struct {
+	Baseline, Candidate string // names of outcomes
+	Rules               []Rule
+	// Salvage skips lines that are not trials, and tells how many, where they are errors otherwise.
+	Salvage bool
+	Workers int       // goroutines that compare; default: one a processor
+	Now     time.Time // decides which rules have expired; default: now
+}
+
+func (o Options) withDefaults() Options {
+	if o.Baseline == "" {
+		o.Baseline = "lambda"
+	}
+	if o.Candidate == "" {
+		o.Candidate = "functions"
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	return o
+}
+
+// Run compares the trials of a run and judges them. An error means that the run could not be read, or that the
+// options do not fit it; whatever the trials say is in the report. Memory does not grow with the run.
+//
+// The run is read once; twice more when a generated value occurs again, to see whether aliases still pair one to one.
+func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, error) {
+	opts = opts.withDefaults()
+	if opts.Baseline == opts.Candidate {
+		return nil, fmt.Errorf("the baseline and the candidate are both %q", opts.Baseline)
+	}
+	rules, err := newRuleSet(opts.Rules)
+	if err != nil {
+		return nil, err
+	}
+	c := comparison{run: run, opts: opts, judge: judge{baseline: opts.Baseline, candidate: opts.Candidate, rules: rules}}
+	found, err := c.pass(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(found.suspects) > 0 {
+		ledger := newAliasLedger(found.suspects)
+		if err := c.readAliases(ctx, ledger); err != nil {
+			return nil, err
+		}
+		if ledger.contradictions() {
+			c.judge.contradicted = ledger.contradicted
+			if found, err = c.pass(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := c.refuseDuplicates(ctx, &found.ids); err != nil {
+		return nil, err
+	}
+	if err := found.sum.namesKnown(opts); err != nil {
+		return nil, err
+	}
+	return c.report(found), nil
+}
+
+// comparison is one call of Run.
+type comparison struct {
+	run   *replay.RunReader
+	opts  Options
+	judge judge
+}
+
+// findings are what one pass over a run found.
+type findings struct {
+	sum      *summary
+	ids      capture.Duplicates
+	suspects suspects
+	skipped  int64
+}
+
+// pass compares every trial.
+func (c *comparison) pass(ctx context.Context) (*findings, error) {
+	f := &findings{sum: newSummary(len(c.judge.rules.rules)), suspects: make(suspects)}
+	var seen aliasFilter
+	f.ids.NextPass()
+	sums, err := c.each(ctx, func(t *replay.Trial, sum *summary) []aliasPair {
+		r := c.judge.compare(t, sum.tally)
+		sum.add(t, c.opts, r)
+		return r.aliases
+	}, func(r parsed) error {
+		if r.skipped {
+			f.skipped++
+			return nil
+		}
+		seen.note(r.aliases, f.suspects)
+		return noteID(&f.ids, r)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sums {
+		f.sum.merge(s)
+	}
+	return f, nil
+}
+
+// readAliases shows the ledger every alias of the run.
+func (c *comparison) readAliases(ctx context.Context, ledger *aliasLedger) error {
+	_, err := c.each(ctx, func(t *replay.Trial, sum *summary) []aliasPair {
+		return c.judge.compare(t, sum.tally).aliases
+	}, func(r parsed) error {
+		ledger.note(r.aliases)
+		return nil
+	})
+	return err
+}
+
+// noteID refuses a second trial of one invocation.
+func noteID(ids *capture.Duplicates, r parsed) error {
+	first, twice := ids.Add([]byte(r.id), r.place)
+	if !twice {
+		return nil
+	}
+	return fmt.Errorf("%s: invocation %s has two trials (the first at %s): delete one of the lines",
+		r.place, r.id, first)
+}
+
+// refuseDuplicates reads the run again where a trial looked like a second one of its invocation.
+func (c *comparison) refuseDuplicates(ctx context.Context, ids *capture.Duplicates) error {
+	for ids.NextPass() {
+		_, err := c.each(ctx, func(*replay.Trial, *summary) []aliasPair { return nil }, func(r parsed) error {
+			if r.skipped {
+				return nil
+			}
+			return noteID(ids, r)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *comparison) report(f *findings) *Report {
+	s := f.sum
+	r := &Report{
+		Version: ReportVersion, Baseline: c.opts.Baseline, Candidate: c.opts.Candidate, Reasons: []string{},
+		Functions: make(map[string]FunctionReport, len(s.functions)),
+		Latency:   make(map[string]FunctionLatency, len(s.functions)),
+		Rules:     c.judge.rules.report(s.tally, c.opts.Now),
+		Unchecked: Unchecked{Leaves: s.tally.leaves, Ignored: s.tally.ignored},
+	}
+	if r.Unchecked.Leaves > 0 {
+		r.Unchecked.Share = float64(r.Unchecked.Ignored) / float64(r.Unchecked.Leaves)
+	}
+	compared, differed := make(map[string]int64), make(map[string]int64)
+	for name, f := range s.functions {
+		r.Trials.add(f.counts)
+		r.Functions[name] = FunctionReport{Trials: f.counts, Shapes: f.shapes.forget()}
+		r.Latency[name] = f.stopwatch.report()
+		differed[name] = f.counts.Differed
+		compared[name] = f.counts.Matched + f.counts.Differed
+	}
+	r.Clusters = s.clusters.clusters(compared, differed)
+	r.decide(c.unseen(f))
+	r.Reasons = append(r.Reasons, unsent(s.unsent.forget())...)
+	for _, rule := range r.Rules {
+		if rule.Expired {
+			r.reason("the rule at %s has expired (%s)", rule.At, rule.Until)
+		}
+	}
+	return r
+}
+
+// unsent says why invocations could not be sent, the most frequent reasons first.
+func unsent(reasons map[string]int64) []string {
+	const told = 3
+	order := sortedKeys(reasons)
+	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(reasons[b], reasons[a]) })
+	var list []string
+	rest := int64(0)
+	for i, reason := range order {
+		if i < told && reason != others {
+			list = append(list, fmt.Sprintf("%s could not be sent: %s", plural(int(reasons[reason]), "trial"), reason))
+		} else {
+			rest += reasons[reason]
+		}
+	}
+	if rest > 0 {
+		list = append(list, fmt.Sprintf("%s could not be sent for other reasons", plural(int(rest), "trial")))
+	}
+	return list
+}
+
+// unseen says what stands between the trials that were compared and the whole recording. What cannot be sent is told
+// too, but is known, so it is left to the caller's eye and to gates.
+func (c *comparison) unseen(f *findings) []string {
+	var list []string
+	for _, reason := range sortedKeys(f.sum.reasons) {
+		list = append(list, fmt.Sprintf("%s inconclusive: %s", plural(int(f.sum.reasons[reason]), "trial"), reason))
+	}
+	if m := c.run.Manifest(); m != nil {
+		missing := m.Recording.Invocations
+		for _, f := range f.sum.functions {
+			missing -= f.counts.Total
+		}
+		if missing > 0 {
+			list = append(list, fmt.Sprintf("%d of %d invocations have no trial", missing, m.Recording.Invocations))
+		}
+	}
+	list = append(list, c.run.Notices()...)
+	if f.skipped > 0 {
+		list = append(list, fmt.Sprintf("%d lines of the run are not trials and were skipped", f.skipped))
+	}
+	return list
+}

@@ -1,0 +1,160 @@
+package compare
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"tandem/capture/jsonval"
+)
+
+// A Kind says in what way two outcomes disagree at one place.
+type Kind string
+
+const (
+	Changed   Kind = "changed"
+	Missing   Kind = "missing" // the candidate lacks it
+	Extra     Kind = "extra"   // the baseline lacks it
+	TypeOf    Kind = "type"    // the JSON types differ; null is a type
+	Order     Kind = "order"   // the same elements, in another order
+	Duplicate Kind = "duplicate"
+)
+
+// A Difference is one place where two outcomes disagree after all rules were applied.
+type Difference struct {
+	Path string
+	Kind Kind
+	// Baseline and Candidate are the values; nil where there is none.
+	Baseline, Candidate *jsonval.Value
+	// Effect describes the effect that the place is in, such as "object.put orders-bucket", or is empty.
+	Effect string
+	// Key is the key of that effect.
+	Key string
+	// Note explains what the values do not show.
+	Note string
+	// Also are further places in the trial with the same disagreement, and its consequences.
+	Also []string
+}
+
+// explain returns the differences between two values. It returns none exactly when they are equal.
+func explain(path string, b, c jsonval.Value) []Difference {
+	if jsonval.Equal(b, c) {
+		return nil
+	}
+	switch {
+	case b.Kind != c.Kind:
+		return []Difference{{Path: path, Kind: TypeOf, Baseline: &b, Candidate: &c}}
+	case b.Kind == jsonval.Object:
+		return explainMembers(path, b, c)
+	case b.Kind == jsonval.Array:
+		return explainElements(path, b, c)
+	default:
+		return []Difference{{Path: path, Kind: Changed, Baseline: &b, Candidate: &c}}
+	}
+}
+
+func explainMembers(path string, b, c jsonval.Value) []Difference {
+	var found []Difference
+	pairs := partnersOf(&b, &c)
+	for i, name := range b.Names {
+		if j := pairs.of(i); j >= 0 {
+			if !jsonval.Equal(b.Elems[i], c.Elems[j]) {
+				found = append(found, explain(child(path, name), b.Elems[i], c.Elems[j])...)
+			}
+		} else {
+			found = append(found, Difference{Path: child(path, name), Kind: Missing, Baseline: &b.Elems[i]})
+		}
+	}
+	extra := pairs.unpartnered(len(c.Names))
+	if len(extra) == 0 {
+		return found
+	}
+	known := make(map[string]bool, len(b.Names))
+	for _, name := range b.Names {
+		known[name] = true
+	}
+	for _, j := range extra {
+		kind := Extra
+		if known[c.Names[j]] {
+			kind = Duplicate
+		}
+		found = append(found, Difference{Path: child(path, c.Names[j]), Kind: kind, Candidate: &c.Elems[j]})
+	}
+	return found
+}
+
+func explainElements(path string, b, c jsonval.Value) []Difference {
+	if sameElements(b.Elems, c.Elems) {
+		return []Difference{{Path: path, Kind: Order, Baseline: &b, Candidate: &c}}
+	}
+	var found []Difference
+	for _, e := range edits(b.Elems, c.Elems) {
+		switch {
+		case e.candidate < 0:
+			found = append(found, Difference{Path: childAt(path, e.baseline), Kind: Missing, Baseline: &b.Elems[e.baseline]})
+		case e.baseline < 0:
+			kind := Extra
+			if slices.ContainsFunc(b.Elems, func(v jsonval.Value) bool { return jsonval.Equal(v, c.Elems[e.candidate]) }) {
+				kind = Duplicate
+			}
+			found = append(found, Difference{Path: childAt(path, e.candidate), Kind: kind, Candidate: &c.Elems[e.candidate]})
+		default:
+			found = append(found, explain(childAt(path, e.baseline), b.Elems[e.baseline], c.Elems[e.candidate])...)
+		}
+	}
+	return found
+}
+
+// sameElements reports whether two lists hold equal elements, each as often, in whatever order.
+func sameElements(b, c []jsonval.Value) bool {
+	if len(b) != len(c) {
+		return false
+	}
+	idB, idC, distinct := identify(b, c)
+	times := make([]int, distinct)
+	for i := range idB {
+		times[idB[i]]++
+		times[idC[i]]--
+	}
+	return !slices.ContainsFunc(times, func(n int) bool { return n != 0 })
+}
+
+// pattern writes a path with * for what varies from trial to trial: indexes, message IDs, and member names that are
+// IDs.
+func pattern(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		inBody := i >= 2 && segments[1] != "http"
+		if number(s) || inBody && (i == 2 && segments[1] == "records" || isID(s)) {
+			segments[i] = "*"
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+// isID recognizes UUIDs, ULIDs, hashes and the like: 20 or more letters and digits, with at least four digits.
+func isID(s string) bool {
+	letters, digits := 0, 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case '0' <= c && c <= '9':
+			digits++
+		case wordByte(c):
+			letters++
+		case c != '-' && c != '_':
+			return false
+		}
+	}
+	return letters+digits >= 20 && digits >= 4
+}
+
+func (d Difference) String() string {
+	return fmt.Sprintf("%s %s: %s → %s", d.Path, d.Kind, showOr(d.Baseline), showOr(d.Candidate))
+}
+
+func showOr(v *jsonval.Value) string {
+	if v == nil {
+		return "nothing"
+	}
+	return show(*v)
+}

@@ -1,0 +1,207 @@
+package compare
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// parsePattern splits a JSON pointer (RFC 6901) whose segments may be "*", "**" or end in "*".
+func parsePattern(at string) ([]string, error) {
+	if at == "" || at[0] != '/' {
+		return nil, fmt.Errorf("%q is not a JSON pointer: it starts with a slash, such as /body/orderId", at)
+	}
+	segments := strings.Split(at[1:], "/")
+	for i, s := range segments {
+		for rest := s; ; {
+			tilde := strings.IndexByte(rest, '~')
+			if tilde < 0 {
+				break
+			}
+			if rest = rest[tilde+1:]; rest == "" || (rest[0] != '0' && rest[0] != '1') {
+				return nil, fmt.Errorf("%q is not a JSON pointer: write ~0 for ~ and ~1 for /", at)
+			}
+		}
+		if star := strings.IndexByte(s, '*'); star >= 0 && s != "**" && star != len(s)-1 {
+			return nil, fmt.Errorf("%q: a segment has * only at its end, and ** only alone", at)
+		}
+		segments[i] = unescape(s)
+	}
+	return segments, nil
+}
+
+func unescape(segment string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(segment, "~1", "/"), "~0", "~")
+}
+
+// child returns the pointer to a member or an element of what path points to.
+func child(path, segment string) string {
+	return path + "/" + strings.ReplaceAll(strings.ReplaceAll(segment, "~", "~0"), "/", "~1")
+}
+
+func childAt(path string, index int) string { return path + "/" + strconv.Itoa(index) }
+
+// A place is where a walk down a document stands among the rules' patterns: a state of the automaton that all of a
+// function's patterns were compiled to. A nil place is one below which no rule applies.
+type place struct {
+	here     []*rule // rules whose pattern ends here, in the order in which they were declared
+	literals map[string]*place
+	prefixes []prefixPlace // longest first
+	other    *place
+}
+
+type prefixPlace struct {
+	prefix string
+	next   *place
+}
+
+// at returns the place of a member or an element.
+func (p *place) at(segment string) *place {
+	if p == nil {
+		return nil
+	}
+	if next, ok := p.literals[segment]; ok {
+		return next
+	}
+	for _, x := range p.prefixes {
+		if strings.HasPrefix(segment, x.prefix) {
+			return x.next
+		}
+	}
+	return p.other
+}
+
+// atIndex returns the place of a list's element.
+func (p *place) atIndex(i int) *place {
+	if p == nil || len(p.literals)+len(p.prefixes) == 0 {
+		return p.at("")
+	}
+	return p.at(strconv.Itoa(i))
+}
+
+// ignoring returns the rule that ignores whatever stands at p, if there is one.
+func (p *place) ignoring() *rule { return p.with(Ignore) }
+
+// unordered returns the rule that takes the order of the list at p as meaningless, if there is one.
+func (p *place) unordered() *rule { return p.with(Unordered) }
+
+func (p *place) has(t Treatment) bool { return p.with(t) != nil }
+
+func (p *place) with(t Treatment) *rule {
+	if p == nil {
+		return nil
+	}
+	for _, r := range p.here {
+		if r.Treat == t {
+			return r
+		}
+	}
+	return nil
+}
+
+// follow returns the place of a pattern's path below p.
+func (p *place) follow(segments ...string) *place {
+	for _, s := range segments {
+		p = p.at(s)
+	}
+	return p
+}
+
+// position is a pattern and how much of it has been walked.
+type position struct {
+	rule *rule
+	next int
+}
+
+// compilePlaces builds the automaton of rules by the subset construction: one place for each set of positions that
+// can be reached. The alphabet is the patterns' own segments, a stand-in for each prefix, and one for all others.
+func compilePlaces(rules []*rule) *place {
+	c := placeCompiler{made: make(map[string]*place)}
+	var start []position
+	for _, r := range rules {
+		start = append(start, position{r, 0})
+		for _, s := range r.path {
+			switch {
+			case s == "*" || s == "**":
+			case strings.HasSuffix(s, "*"):
+				c.prefixes = append(c.prefixes, strings.TrimSuffix(s, "*"))
+			default:
+				c.literals = append(c.literals, s)
+			}
+		}
+	}
+	slices.SortFunc(c.prefixes, func(a, b string) int { return len(b) - len(a) })
+	return c.place(closure(start))
+}
+
+type placeCompiler struct {
+	literals, prefixes []string
+	made               map[string]*place
+}
+
+// noSegment is in no document's segment that a pattern could spell out, so it stands for "anything else".
+const noSegment = "\x00"
+
+func (c *placeCompiler) place(at []position) *place {
+	if len(at) == 0 {
+		return nil
+	}
+	key := ""
+	for _, p := range at {
+		key += fmt.Sprintf("%d.%d ", p.rule.index, p.next)
+	}
+	if p, ok := c.made[key]; ok {
+		return p
+	}
+	p := &place{literals: make(map[string]*place)}
+	c.made[key] = p
+	for _, pos := range at {
+		if pos.next == len(pos.rule.path) {
+			p.here = append(p.here, pos.rule)
+		}
+	}
+	for _, s := range c.literals {
+		p.literals[s] = c.place(step(at, s))
+	}
+	for _, s := range c.prefixes {
+		p.prefixes = append(p.prefixes, prefixPlace{s, c.place(step(at, s+noSegment))})
+	}
+	p.other = c.place(step(at, noSegment))
+	return p
+}
+
+// step returns the positions after one more segment.
+func step(at []position, segment string) []position {
+	var next []position
+	for _, p := range at {
+		if p.next == len(p.rule.path) {
+			continue
+		}
+		switch want := p.rule.path[p.next]; {
+		case want == "**":
+			next = append(next, p)
+		case want == "*", want == segment,
+			strings.HasSuffix(want, "*") && strings.HasPrefix(segment, strings.TrimSuffix(want, "*")):
+			next = append(next, position{p.rule, p.next + 1})
+		}
+	}
+	return closure(next)
+}
+
+// closure adds the positions that ** reaches by standing for nothing.
+func closure(at []position) []position {
+	for i := 0; i < len(at); i++ {
+		p := at[i]
+		if p.next < len(p.rule.path) && p.rule.path[p.next] == "**" {
+			if q := (position{p.rule, p.next + 1}); !slices.Contains(at, q) {
+				at = append(at, q)
+			}
+		}
+	}
+	slices.SortFunc(at, func(a, b position) int {
+		return cmp.Or(cmp.Compare(a.rule.index, b.rule.index), cmp.Compare(a.next, b.next))
+	})
+	return slices.Compact(at) // ** and * may have led to one position by two ways
+}

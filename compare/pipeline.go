@@ -1,0 +1,134 @@
+package compare
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"tandem/capture"
+	"tandem/replay"
+)
+
+// batchSize is how many trials, and batchBytes how many bytes of them, workers are given at a time.
+const (
+	batchSize  = 256
+	batchBytes = 1 << 20
+)
+
+// parsed is what a worker made of one line.
+type parsed struct {
+	place   capture.Place
+	id      string
+	aliases []aliasPair
+	skipped bool // it is not a trial
+}
+
+// batch is some lines of a run on their way through the workers.
+type batch struct {
+	text   []byte
+	ends   []int // where each line ends in text
+	places []capture.Place
+	result []parsed
+	err    error
+	done   chan struct{}
+}
+
+// each reads the run, lets workers parse and look at its trials, each with a summary of its own, and hands what they
+// made to collect, in the order of the run. It returns the workers' summaries.
+func (c *comparison) each(
+	ctx context.Context, look func(*replay.Trial, *summary) []aliasPair, collect func(parsed) error,
+) ([]*summary, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	todo := make(chan *batch, c.opts.Workers)
+	inOrder := make(chan *batch, 2*c.opts.Workers)
+	g.Go(func() error {
+		defer close(todo)
+		defer close(inOrder)
+		return c.read(ctx, todo, inOrder)
+	})
+	sums := make([]*summary, c.opts.Workers)
+	for i := range sums {
+		sums[i] = newSummary(len(c.judge.rules.rules))
+		g.Go(func() error {
+			for b := range todo {
+				c.work(b, sums[i], look)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		for b := range inOrder {
+			select {
+			case <-b.done:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if b.err != nil {
+				return b.err
+			}
+			for _, r := range b.result {
+				if err := collect(r); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return sums, nil
+}
+
+func (c *comparison) read(ctx context.Context, todo, inOrder chan<- *batch) error {
+	b := &batch{done: make(chan struct{})}
+	send := func() error {
+		if len(b.ends) == 0 {
+			return nil
+		}
+		for _, to := range []chan<- *batch{todo, inOrder} {
+			select {
+			case to <- b:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		b = &batch{done: make(chan struct{})}
+		return nil
+	}
+	for line, err := range c.run.Lines() {
+		if err != nil {
+			return err
+		}
+		b.text = append(b.text, line.Data...)
+		b.ends = append(b.ends, len(b.text))
+		b.places = append(b.places, capture.Place{File: line.File, Line: line.Number})
+		if len(b.ends) >= batchSize || len(b.text) >= batchBytes {
+			if err := send(); err != nil {
+				return err
+			}
+		}
+	}
+	return send()
+}
+
+func (c *comparison) work(b *batch, sum *summary, look func(*replay.Trial, *summary) []aliasPair) {
+	defer close(b.done)
+	start := 0
+	for i, end := range b.ends {
+		r := parsed{place: b.places[i]}
+		trial, err := replay.ParseTrial(b.text[start:end])
+		start = end
+		switch {
+		case err == nil:
+			r.id, r.aliases = trial.Invocation, look(trial, sum)
+		case c.opts.Salvage:
+			r.skipped = true
+		default:
+			b.err = fmt.Errorf("%s: not a trial: %w; fix or delete the line, or --salvage to skip it", b.places[i], err)
+			return
+		}
+		b.result = append(b.result, r)
+	}
+}

@@ -1,0 +1,127 @@
+package compare
+
+// ReportVersion is the version of the [Report] document.
+const ReportVersion = 1
+
+// A Verdict answers whether the candidate behaves as the baseline does.
+type Verdict string
+
+const (
+	Parity       Verdict = "parity"       // trials were compared, none differs and none is unknown
+	Differs      Verdict = "differs"      // at least one trial differs
+	Inconclusive Verdict = "inconclusive" // nothing differs, but what was seen does not suffice
+)
+
+// A Report is what comparing a run says. Its JSON form is a promise: fields are added, never changed.
+type Report struct {
+	Version   int      `json:"version"`
+	Verdict   Verdict  `json:"verdict"`
+	Reasons   []string `json:"reasons"`
+	Baseline  string   `json:"baseline"`
+	Candidate string   `json:"candidate"`
+	Trials    Counts   `json:"trials"`
+	// MismatchUpperBound95 is the share of invocations that may still differ, with 95 % confidence, if those to come
+	// are like those compared. It is 1 when nothing was compared.
+	MismatchUpperBound95 float64                    `json:"mismatchUpperBound95"`
+	Functions            map[string]FunctionReport  `json:"functions"`
+	Clusters             []Cluster                  `json:"clusters"`
+	Rules                []RuleReport               `json:"rules"`
+	Unchecked            Unchecked                  `json:"unchecked"`
+	Latency              map[string]FunctionLatency `json:"latency"`
+}
+
+// Counts says how many trials there were and how they counted. Total is the sum of the others.
+type Counts struct {
+	Total        int64 `json:"total"`
+	Matched      int64 `json:"matched"`
+	Differed     int64 `json:"differed"`
+	Noisy        int64 `json:"noisy"`
+	Inconclusive int64 `json:"inconclusive"`
+	Unreplayable int64 `json:"unreplayable"`
+}
+
+func (c *Counts) count(k class) {
+	c.Total++
+	switch k {
+	case matched:
+		c.Matched++
+	case differed:
+		c.Differed++
+	case inconclusive:
+		c.Inconclusive++
+	case unreplayable:
+		c.Unreplayable++
+	}
+}
+
+func (c *Counts) add(d Counts) {
+	c.Total += d.Total
+	c.Matched += d.Matched
+	c.Differed += d.Differed
+	c.Noisy += d.Noisy
+	c.Inconclusive += d.Inconclusive
+	c.Unreplayable += d.Unreplayable
+}
+
+// A FunctionReport is the part of the counts that one function has.
+type FunctionReport struct {
+	Trials Counts           `json:"trials"`
+	Shapes map[string]int64 `json:"shapes"` // trials compared, by the shape of their event
+}
+
+// A Cluster gathers the differences that likely have one cause.
+type Cluster struct {
+	ID       string  `json:"id"` // the same for the same cause in another run
+	Function string  `json:"function"`
+	Path     string  `json:"path"` // with * for what varies from trial to trial
+	Kind     Kind    `json:"kind"`
+	Effect   string  `json:"effect,omitempty"` // the effect that the path is in: "object.put orders-bucket"
+	Trials   int64   `json:"trials"`
+	Share    float64 `json:"share"` // of the function's trials that were compared
+	Cause    string  `json:"cause"`
+	// Also are the places that disagree likewise in the same trials, or because of this difference.
+	Also     []string  `json:"also,omitempty"`
+	Examples []Example `json:"examples"` // those with the smallest invocation IDs
+}
+
+// An Example is one trial of a cluster. A value is nil where the side has none.
+type Example struct {
+	Invocation string  `json:"invocation"`
+	Path       string  `json:"path"`
+	Key        string  `json:"key,omitempty"` // of the effect that the path is in
+	Baseline   *string `json:"baseline"`
+	Candidate  *string `json:"candidate"`
+}
+
+// A RuleReport says what one rule did.
+type RuleReport struct {
+	Rule
+	Applied int64 `json:"applied"` // values that the rule was asked about
+	Hits    int64 `json:"hits"`    // unequal values that it took as equal
+	Expired bool  `json:"expired"`
+}
+
+// Unchecked says how much of the baseline's outcomes rules no longer check.
+type Unchecked struct {
+	Leaves  int64   `json:"leaves"` // values that are neither lists nor objects
+	Ignored int64   `json:"ignored"`
+	Share   float64 `json:"share"`
+}
+
+// A FunctionLatency compares the durations of one function's warm invocations.
+type FunctionLatency struct {
+	Baseline  Percentiles `json:"baseline"`
+	Candidate Percentiles `json:"candidate"`
+	// Ratio has the candidate's over the baseline's, as an interval that covers the true ratio in at least 90 % of
+	// runs like this one.
+	Ratio map[string][2]float64 `json:"ratio"`
+}
+
+// Percentiles are durations in milliseconds.
+type Percentiles struct {
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
+	Count int64   `json:"count"`
+	Cold  int64   `json:"cold"` // cold starts, which are not among these
+}

@@ -1,0 +1,255 @@
+package report_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/mattn/go-runewidth"
+	"go.uber.org/goleak"
+
+	"tandem/compare"
+	"tandem/compare/report"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func text(s string) *string { return &s }
+
+// reports are what the golden files show, by their names.
+func reports() map[string]*compare.Report {
+	wide := strings.Repeat("注文", 30)
+	counts := compare.Counts{Total: 12, Matched: 8, Differed: 2, Inconclusive: 1, Unreplayable: 1}
+	percentiles := func(f float64) compare.Percentiles {
+		return compare.Percentiles{P50: 7.6 * f, P95: 14.7 * f, P99: 39.1 * f, Count: 100}
+	}
+	return map[string]*compare.Report{
+		"parity": {
+			Verdict: compare.Parity, Reasons: []string{"none of 300 trials differs; up to 0.99 % of invocations still may (95 % confidence)"},
+			Baseline: "lambda", Candidate: "functions", Trials: compare.Counts{Total: 300, Matched: 300},
+			Functions: map[string]compare.FunctionReport{"create-order": {Trials: compare.Counts{Total: 300, Matched: 300}}},
+		},
+		"differs": {
+			Verdict: compare.Differs, Reasons: []string{"2 of 10 trials differ, in 2 clusters", "1 trials are inconclusive: functions: unknown"},
+			Baseline: "lambda", Candidate: "functions", Trials: counts,
+			Functions: map[string]compare.FunctionReport{"create-order": {Trials: counts}, "process-order": {}},
+			Clusters: []compare.Cluster{
+				{Function: "create-order", Path: "/body/total", Kind: compare.Changed, Trials: 2, Share: 0.2,
+					Cause: "rounded through binary floating point", Also: []string{"/effects/*/body/total"},
+					Examples: []compare.Example{{Invocation: "01M83CWNZ61BM2TP999RRP2YT5", Baseline: text("38.72"), Candidate: text("38.714999999999996")}}},
+				{Function: "create-order", Path: "/effects/*", Kind: compare.Missing, Effect: "message.send rejected-queue", Trials: 1,
+					Share: 0.0001, Cause: "the candidate lacks the effect message.send rejected-queue",
+					Examples: []compare.Example{{Invocation: "01M83CWNZ61BM2TP999V2QSQCZ", Key: "group-1", Baseline: text(`{"body":{}}`)}}},
+			},
+			Rules: []compare.RuleReport{
+				{Rule: compare.Rule{At: "/body/orderId", Treat: compare.Alias}, Applied: 10, Hits: 8},
+				{Rule: compare.Rule{At: "/**/never", Treat: compare.Ignore}},
+				{Rule: compare.Rule{At: "/body/old", Treat: compare.Tolerance, Until: "2025-12-31"}, Applied: 1, Expired: true},
+				{Rule: compare.Rule{At: "/http/headers/date", Treat: compare.Ignore, Preset: "lambda-to-functions"}, Applied: 1, Hits: 4},
+			},
+			Unchecked: compare.Unchecked{Leaves: 1000, Ignored: 36, Share: 0.036},
+			Latency: map[string]compare.FunctionLatency{"create-order": {
+				Baseline: percentiles(1), Candidate: percentiles(1.5), Ratio: map[string][2]float64{"p50": {1.2, 1.75}},
+			}},
+		},
+		"inconclusive": {
+			Verdict: compare.Inconclusive, Reasons: []string{"no trial could be compared"}, Baseline: "lambda", Candidate: "functions",
+			Trials: compare.Counts{Total: 1, Unreplayable: 1},
+		},
+		"long": {
+			Verdict: compare.Differs, Reasons: []string{strings.Repeat("x", 200), wide, "", strings.Repeat("many words ", 20)},
+			Baseline: strings.Repeat("baseline", 20), Candidate: wide,
+			Trials: compare.Counts{Total: math.MaxInt32, Differed: math.MaxInt32},
+			Functions: map[string]compare.FunctionReport{
+				wide: {Trials: compare.Counts{Total: math.MaxInt32}}, strings.Repeat("f", 200): {},
+			},
+			Clusters: []compare.Cluster{{Function: wide, Path: "/body/" + strings.Repeat("a/", 100), Kind: compare.Changed, Trials: 1,
+				Share: 1, Cause: strings.Repeat("c", 200), Effect: wide, Also: []string{wide, strings.Repeat("/a", 60)},
+				Examples: []compare.Example{{Invocation: wide, Key: wide, Baseline: text(wide), Candidate: text(strings.Repeat("v", 300))}}}},
+			Rules: []compare.RuleReport{
+				{Rule: compare.Rule{At: "/" + wide, Treat: compare.Tolerance, Until: "2025-12-31"}, Hits: math.MaxInt32, Expired: true},
+				{Rule: compare.Rule{At: "/a", Treat: compare.Ignore, Preset: wide}, Hits: math.MaxInt32},
+			},
+			Latency: map[string]compare.FunctionLatency{wide: {
+				Baseline: percentiles(1000), Candidate: percentiles(1000), Ratio: map[string][2]float64{"p50": {0.01, 100000}},
+			}},
+		},
+		"hostile": {
+			Verdict: compare.Differs, Reasons: []string{"a reason\x1b[2J\r\nwith\x00controls"}, Baseline: "lam\x1bbda", Candidate: "func\ttions",
+			Functions: map[string]compare.FunctionReport{"f\x1b]0;title\x07": {}},
+			Clusters: []compare.Cluster{{Function: "f\x1b[31m", Path: "/body/\u202etxt\u0085", Kind: compare.Extra, Trials: 1, Share: 1,
+				Cause: "c\nPARITY", Effect: "e\x7f", Also: []string{"/\x1b"},
+				Examples: []compare.Example{{Invocation: "i\nj", Key: "k\u2028", Candidate: text("\x1b[0m\xff\u200b")}}}},
+			Rules: []compare.RuleReport{{Rule: compare.Rule{At: "/\x1b", Treat: compare.Ignore}}},
+		},
+	}
+}
+
+func TestTextIsAsInTheGoldenFiles(t *testing.T) {
+	for name, r := range reports() {
+		var got bytes.Buffer
+		if err := report.Text(&got, r, report.TextOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join("testdata", name+".txt")
+		if *update {
+			if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			t.Errorf("%s (-update writes it anew):\n%s", name, diff)
+		}
+	}
+}
+
+func TestTextFitsATerminalAndDoesNotCommandIt(t *testing.T) {
+	columns := runewidth.Condition{}
+	for name, r := range reports() {
+		var got bytes.Buffer
+		if err := report.Text(&got, r, report.TextOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(got.String(), strings.ToUpper(string(r.Verdict))+"  ") {
+			t.Errorf("%s does not begin with its verdict", name)
+		}
+		for i, line := range strings.Split(got.String(), "\n") {
+			if w := columns.StringWidth(line); w > 80 {
+				t.Errorf("%s:%d has %d columns: %s", name, i+1, w, line)
+			}
+			if strings.IndexFunc(line, func(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }) >= 0 {
+				t.Errorf("%s:%d has control characters: %q", name, i+1, line)
+			}
+			if i > 0 && strings.HasPrefix(line, "PARITY") {
+				t.Errorf("%s:%d: a cause passes itself off as the verdict", name, i+1)
+			}
+		}
+	}
+}
+
+func TestColorIsOnTheVerdictAlone(t *testing.T) {
+	for name, r := range reports() {
+		var plain, colored bytes.Buffer
+		if err := report.Text(&plain, r, report.TextOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := report.Text(&colored, r, report.TextOptions{Color: true}); err != nil {
+			t.Fatal(err)
+		}
+		verdict := strings.ToUpper(string(r.Verdict))
+		_, rest, found := strings.Cut(colored.String(), "m"+verdict+"\x1b[0m")
+		if !found || !strings.HasPrefix(colored.String(), "\x1b[1;3") || verdict+rest != plain.String() {
+			t.Errorf("%s: the coloured report is another one", name)
+		}
+	}
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestWriteErrorsAreReturned(t *testing.T) {
+	if report.Text(failing{}, reports()["differs"], report.TextOptions{}) == nil || report.JSON(failing{}, reports()["differs"]) == nil {
+		t.Error("a write that failed was not told")
+	}
+}
+
+// promised is the document of the design, field by field. More fields may come; none of these may go.
+type promised struct {
+	Version              *int
+	Verdict              *string
+	Reasons              *[]string
+	Baseline, Candidate  *string
+	Trials               *promisedCounts
+	MismatchUpperBound95 *float64
+	Functions            map[string]struct {
+		Trials *promisedCounts
+		Shapes map[string]int
+	}
+	Clusters []struct {
+		ID, Function, Path, Kind, Cause *string
+		Trials                          *int
+		Examples                        []struct{ Invocation, Baseline, Candidate *string }
+	}
+	Rules []struct {
+		At, Treat *string
+		Hits      *int
+		Expired   *bool
+	}
+	Unchecked *struct {
+		Leaves, Ignored *int
+		Share           *float64
+	}
+	Latency map[string]struct {
+		Baseline, Candidate *struct{ P50, P95, P99 *float64 }
+		Ratio               map[string][2]float64
+	}
+}
+
+type promisedCounts struct{ Total, Matched, Differed, Noisy, Inconclusive, Unreplayable *int }
+
+func TestJSONKeepsItsPromise(t *testing.T) {
+	r := reports()["differs"]
+	r.Version = compare.ReportVersion
+	r.Functions["create-order"] = compare.FunctionReport{Trials: r.Trials, Shapes: map[string]int64{"3fa9": 12}}
+	r.Functions["process-order"] = compare.FunctionReport{Shapes: map[string]int64{}}
+	r.Clusters[0].ID, r.Clusters[1].ID = "1", "2"
+	r.Clusters[1].Examples[0].Candidate = text("<a>&")
+	var doc bytes.Buffer
+	if err := report.JSON(&doc, r); err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	var p promised
+	if err := json.Unmarshal(doc.Bytes(), &fields); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(doc.Bytes(), &p); err != nil {
+		t.Fatal(err)
+	}
+	// encoding/json matches names without case, so the spelling is looked at too.
+	for _, name := range strings.Fields(`version verdict reasons baseline candidate trials mismatchUpperBound95 functions clusters rules
+		unchecked latency total matched differed noisy inconclusive unreplayable shapes id function path kind cause examples
+		invocation at treat hits expired leaves ignored share p50 p95 p99 ratio`) {
+		if !strings.Contains(doc.String(), `"`+name+`":`) {
+			t.Errorf("the document has no %q", name)
+		}
+	}
+	var again bytes.Buffer
+	enc := json.NewEncoder(&again)
+	if err := enc.Encode(p); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(again.String(), "null") {
+		t.Errorf("some of what is promised is missing: %s", again.String())
+	}
+	if !strings.Contains(doc.String(), "<a>&") {
+		t.Error("values are escaped as for HTML")
+	}
+}
+
+func TestAnEmptyReportHasNoNulls(t *testing.T) {
+	var doc bytes.Buffer
+	r := compare.Report{
+		Reasons: []string{}, Functions: map[string]compare.FunctionReport{}, Clusters: []compare.Cluster{},
+		Rules: []compare.RuleReport{}, Latency: map[string]compare.FunctionLatency{},
+	}
+	if err := report.JSON(&doc, &r); err != nil || strings.Contains(doc.String(), "null") {
+		t.Error(fmt.Sprint(err), doc.String())
+	}
+}

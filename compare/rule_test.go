@@ -1,0 +1,171 @@
+package compare
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/capture/jsonval"
+)
+
+func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		rule  Rule
+		wrong string // "" for nothing
+	}{
+		{"the least", Rule{At: "/a", Treat: Ignore, Why: "w"}, ""},
+		{"no reason", Rule{At: "/a", Treat: Ignore, Why: " "}, "needs a reason"},
+		{"no treatment", Rule{At: "/a", Why: "w"}, "say how"},
+		{"a treatment that there is not", Rule{At: "/a", Treat: "skip", Why: "w"}, "none of ignore"},
+		{"a bad pointer", Rule{At: "a", Treat: Ignore, Why: "w"}, "at: "},
+		{"a bad date", Rule{At: "/a", Treat: Ignore, Why: "w", Until: "soon"}, "not a date"},
+		{"tolerance without a limit", Rule{At: "/a", Treat: Tolerance, Why: "w"}, "within: "},
+		{"tolerance below zero", Rule{At: "/a", Treat: Tolerance, Why: "w", Within: "-1"}, "within: "},
+		{"tolerance in seconds", Rule{At: "/a", Treat: Tolerance, Why: "w", Within: "2s"}, "within: "},
+		{"tolerance of a share", Rule{At: "/a", Treat: Tolerance, Why: "w", Within: "0.5%"}, ""},
+		{"time without a limit", Rule{At: "/a", Treat: Time, Why: "w"}, "within: "},
+		{"time before", Rule{At: "/a", Treat: Time, Why: "w", Within: "-2s"}, "within: "},
+		{"time", Rule{At: "/a", Treat: Time, Why: "w", Within: "2s"}, ""},
+		{"pattern without one", Rule{At: "/a", Treat: Pattern, Why: "w"}, "matches: "},
+		{"a broken pattern", Rule{At: "/a", Treat: Pattern, Why: "w", Matches: "("}, "matches: "},
+		{"map from nothing", Rule{At: "/a", Treat: Map, Why: "w", To: "x"}, "from: "},
+		{"map to nothing", Rule{At: "/a", Treat: Map, Why: "w", From: "x"}, ""},
+		{"a limit that nobody looks at", Rule{At: "/a", Treat: Ignore, Why: "w", Within: "1"}, "does not take it"},
+		{"a pattern that nobody looks at", Rule{At: "/a", Treat: Type, Why: "w", Matches: "x"}, "does not take it"},
+		{"a text that nobody looks at", Rule{At: "/a", Treat: Lower, Why: "w", To: "x"}, "does not take it"},
+	} {
+		err := tt.rule.Validate()
+		if (err == nil) != (tt.wrong == "") || err != nil && !strings.Contains(err.Error(), tt.wrong) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.wrong)
+		}
+	}
+}
+
+func TestPresetsAreValidAndKnown(t *testing.T) {
+	rules, err := Preset(LambdaToFunctions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rules {
+		if err := r.Validate(); err != nil || r.Preset != LambdaToFunctions {
+			t.Errorf("%s: %v, preset %q", r.At, err, r.Preset)
+		}
+		for _, kept := range []string{"/http/status", "/body", "/http/headers/location", "/http/cookies/sid", "/effects/0", "/status"} {
+			if matches(mustPath(t, r.At), strings.Split(kept, "/")[1:]) {
+				t.Errorf("the preset drops %s", kept)
+			}
+		}
+	}
+	if _, err := Preset("nonsense"); err == nil {
+		t.Error("there is a preset called nonsense")
+	}
+}
+
+func mustPath(t *testing.T, at string) []string {
+	t.Helper()
+	path, err := parsePattern(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestARuleExpiresTheDayAfter(t *testing.T) {
+	c, err := compileRule(Rule{At: "/a", Treat: Ignore, Why: "w", Until: "2027-03-01"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[string]bool{
+		"2027-02-28T00:00:00Z": false, "2027-03-01T23:59:59Z": false, "2027-03-02T00:00:00Z": true,
+	} {
+		now, err := time.Parse(time.RFC3339, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.expired(now); got != want {
+			t.Errorf("at %s: expired = %v", at, got)
+		}
+	}
+}
+
+func TestTreatments(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		rule Rule
+		b, c string
+		want bool
+	}{
+		{"zero tolerance is of the value", Rule{Treat: Tolerance, Within: "0"}, `1.0`, `1`, true},
+		{"zero tolerance", Rule{Treat: Tolerance, Within: "0"}, `1`, `1.0000000000000000001`, false},
+		{"a share of zero", Rule{Treat: Tolerance, Within: "1%"}, `0`, `0.0001`, false},
+		{"a share across zero", Rule{Treat: Tolerance, Within: "100%"}, `-1`, `1`, false},
+		{"a share of negative numbers", Rule{Treat: Tolerance, Within: "1%"}, `-100`, `-99`, true},
+		{"numbers in texts", Rule{Treat: Tolerance, Within: "0.5"}, `"12.50"`, `"12.6"`, true},
+		{"words are no numbers", Rule{Treat: Tolerance, Within: "9"}, `"a"`, `"b"`, false},
+		{"infinities are no numbers", Rule{Treat: Tolerance, Within: "9"}, `"Inf"`, `"Infinity"`, false},
+		{"fractions are no numbers", Rule{Treat: Tolerance, Within: "9"}, `"1/2"`, `"1/3"`, false},
+		{"exponents that would fill the memory", Rule{Treat: Tolerance, Within: "1%"}, `1e999999999`, `2e999999999`, false},
+		{"null has no distance", Rule{Treat: Tolerance, Within: "9"}, `null`, `0`, false},
+		{"time across formats", Rule{Treat: Time, Within: "0s"}, `"2026-01-01T00:00:00Z"`, `"Thu, 01 Jan 2026 00:00:00 GMT"`, true},
+		{"times in numbers are none", Rule{Treat: Time, Within: "2s"}, `1767225600`, `1767225601`, false},
+		{"time at the limit", Rule{Treat: Time, Within: "2s"}, `"2026-01-01T00:00:00Z"`, `"2026-01-01T00:00:02Z"`, true},
+		{"pattern of numbers", Rule{Treat: Pattern, Matches: "^[0-9]+$"}, `1`, `2`, true},
+		{"pattern of lists", Rule{Treat: Pattern, Matches: ""}, `[1]`, `[2]`, false},
+		{"type of lists", Rule{Treat: Type}, `[1]`, `[2,3]`, true},
+		{"type of null", Rule{Treat: Type}, `null`, `[]`, false},
+		{"lower of numbers", Rule{Treat: Lower}, `1e2`, `1E3`, false},
+		{"map of nothing", Rule{Treat: Map, From: "x", To: ""}, `"axb"`, `"ab"`, true},
+		{"map everywhere", Rule{Treat: Map, From: "x", To: "y"}, `"xx"`, `"yy"`, true},
+		{"map half", Rule{Treat: Map, From: "x", To: "y"}, `"xx"`, `"yx"`, false},
+	} {
+		tt.rule.At, tt.rule.Why = "/a", "w"
+		c, err := compileRule(tt.rule)
+		if err != nil && tt.rule.Treat != Pattern {
+			t.Fatalf("%s: %v", tt.name, err)
+		} else if err != nil {
+			continue // an empty pattern is refused
+		}
+		b, v := value(t, tt.b), value(t, tt.c)
+		if got := c.allows(b, v); got != tt.want {
+			t.Errorf("%s: allows(%s, %s) = %v", tt.name, tt.b, tt.c, got)
+		}
+	}
+}
+
+func value(t testing.TB, doc string) jsonval.Value {
+	t.Helper()
+	v, err := jsonval.Parse([]byte(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestRulesAreCounted(t *testing.T) {
+	rules := []Rule{
+		{At: "/body/a", Treat: Ignore, Why: "w"}, {At: "/body/b", Treat: Type, Why: "w"}, {At: "/body/c", Treat: Lower, Why: "w"},
+		{At: "/body/x", Treat: Ignore, Why: "w"}, {At: "/body/never", Treat: Ignore, Why: "w"}, {At: "/body/id", Treat: Alias, Why: "w"},
+	}
+	set, err := newRuleSet(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := newTally(len(rules))
+	j := judge{baseline: "lambda", candidate: "functions", rules: set}
+	r := j.compare(trialOf(
+		`{"status":"ok","http":{"status":200,"body":{"json":{"a":[1,2],"b":"s","c":"K","id":"aaaa11"}}}}`,
+		`{"status":"ok","http":{"status":200,"body":{"json":{"a":[1,3],"b":"t","c":"k","id":"bbbb22","x":[1,2,3]}}}}`), count)
+	if r.class != matched {
+		t.Fatalf("differences: %v", r.differences)
+	}
+	for i, want := range [][2]int64{{1, 1}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {1, 1}} {
+		if got := [2]int64{count.applied[i], count.hits[i]}; got != want {
+			t.Errorf("%s: applied and hits are %v, want %v", rules[i].At, got, want)
+		}
+	}
+	// status, http/status, headers {}, cookies {}, a (2), b, c, id
+	if count.leaves != 9 || count.ignored != 3 {
+		t.Errorf("%d of %d leaves are ignored, want 3 of 9", count.ignored, count.leaves)
+	}
+}

@@ -1,0 +1,138 @@
+package compare
+
+import (
+	"fmt"
+	"strings"
+
+	"tandem/replay"
+)
+
+const (
+	// maxShapes bounds how many shapes of one function are counted apart: the first so many in alphabetical order.
+	maxShapes = 10_000
+	// maxUnsent bounds how many reasons for unreplayable trials are told apart.
+	maxUnsent = 1000
+	others    = "others"
+)
+
+// summary adds up what comparing trials found. Summaries add up in any order, so that workers each have their own.
+type summary struct {
+	tally     *tally
+	clusters  *clusterer
+	functions map[string]*functionSummary
+	reasons   map[string]int64 // of inconclusive trials
+	unsent    *bounded         // reasons of unreplayable trials
+	names     map[string]bool  // of outcomes
+}
+
+type functionSummary struct {
+	counts    Counts
+	shapes    *bounded
+	stopwatch *stopwatch
+}
+
+func newSummary(rules int) *summary {
+	return &summary{
+		tally: newTally(rules), clusters: newClusterer(), functions: make(map[string]*functionSummary),
+		reasons: make(map[string]int64), unsent: newBounded(maxUnsent), names: make(map[string]bool),
+	}
+}
+
+func (s *summary) function(name string) *functionSummary {
+	f := s.functions[name]
+	if f == nil {
+		f = &functionSummary{shapes: newBounded(maxShapes), stopwatch: newStopwatch()}
+		s.functions[name] = f
+	}
+	return f
+}
+
+func (s *summary) add(t *replay.Trial, opts Options, r result) {
+	f := s.function(t.Function)
+	f.counts.count(r.class)
+	f.stopwatch.add(t, opts.Baseline, opts.Candidate)
+	for name := range t.Outcomes {
+		s.names[name] = true
+	}
+	switch r.class {
+	case matched, differed:
+		f.shapes.see(t.Shape, 1)
+	case inconclusive:
+		s.reasons[r.reason]++
+	case unreplayable:
+		s.unsent.see(r.reason, 1)
+	}
+	if r.class == differed {
+		s.clusters.add(t.Function, t.Invocation, fold(r.differences))
+	}
+}
+
+func (s *summary) merge(o *summary) {
+	s.tally.add(o.tally)
+	s.clusters.merge(o.clusters)
+	for name, g := range o.functions {
+		f := s.function(name)
+		f.counts.add(g.counts)
+		f.stopwatch.merge(g.stopwatch)
+		f.shapes.merge(g.shapes)
+	}
+	for reason, n := range o.reasons {
+		s.reasons[reason] += n
+	}
+	s.unsent.merge(o.unsent)
+	for name := range o.names {
+		s.names[name] = true
+	}
+}
+
+// bounded counts by name, with names beyond the first limit counted as others. It now and then forgets these. Those
+// that it keeps it has never forgotten, so their counts are right, whatever the order in which names were seen.
+type bounded struct {
+	limit  int
+	byName map[string]int64
+}
+
+func newBounded(limit int) *bounded { return &bounded{limit, make(map[string]int64)} }
+
+func (b *bounded) see(name string, n int64) {
+	b.byName[name] += n
+	if len(b.byName) > 2*b.limit {
+		b.forget()
+	}
+}
+
+func (b *bounded) merge(o *bounded) {
+	for name, n := range o.byName {
+		b.see(name, n)
+	}
+}
+
+// forget leaves the names that are to be told.
+func (b *bounded) forget() map[string]int64 {
+	beyond := b.byName[others]
+	delete(b.byName, others)
+	if len(b.byName) > b.limit {
+		for _, name := range sortedKeys(b.byName)[b.limit:] {
+			beyond += b.byName[name]
+			delete(b.byName, name)
+		}
+	}
+	if beyond > 0 {
+		b.byName[others] = beyond
+	}
+	return b.byName
+}
+
+// namesKnown refuses a baseline or a candidate that no trial has an outcome of: it was misspelt.
+func (s *summary) namesKnown(opts Options) error {
+	if len(s.names) == 0 {
+		return nil
+	}
+	for _, name := range []string{opts.Baseline, opts.Candidate} {
+		if !s.names[name] {
+			return fmt.Errorf("no trial has an outcome of %q; the run has outcomes of %s",
+				name, strings.Join(sortedKeys(s.names), ", "))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,248 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"tandem/compare"
+)
+
+// An Error is a mistake in a config file.
+type Error struct {
+	File string
+	Line int // 0 when it is the whole file
+	Err  error
+}
+
+func (e *Error) Error() string {
+	if e.Line == 0 {
+		return fmt.Sprintf("%s: %v", e.File, e.Err)
+	}
+	return fmt.Sprintf("%s:%d: %v", e.File, e.Line, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Load reads the config in path. With an empty path it reads the one in the current folder, and returns the empty
+// Config when there is none. Getenv looks up variables, as os.LookupEnv does.
+func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
+	optional := path == ""
+	if optional {
+		path = DefaultName
+	}
+	text, err := os.ReadFile(path)
+	if optional && errors.Is(err, fs.ErrNotExist) {
+		return &Config{Version: Version}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the config: %w", err)
+	}
+	return Parse(path, text, getenv)
+}
+
+// Parse reads a config. Name is the file's, for errors, which are of type [*Error].
+func Parse(name string, text []byte, getenv func(string) (string, bool)) (c *Config, err error) {
+	l := loader{name: name}
+	// The YAML package panics on some malformed documents, which fuzzing found: those with tags, for one.
+	defer func() {
+		if p := recover(); p != nil {
+			c, err = nil, &Error{File: name, Err: fmt.Errorf("this is not YAML that can be read: %v", p)}
+		}
+	}()
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return nil, l.yamlError(err)
+	}
+	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
+		return nil, &Error{File: name, Err: errors.New("it has to be one YAML document, which starts with version: 1")}
+	}
+	l.body = file.Docs[0].Body
+	if err := l.expand(getenv); err != nil {
+		return nil, err
+	}
+	c = new(Config)
+	if err := yaml.NodeToValue(l.body, c, yaml.Strict()); err != nil {
+		return nil, l.yamlError(err)
+	}
+	if err := l.check(c); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	c.Hash = hex.EncodeToString(sum[:])
+	return c, nil
+}
+
+// loader reads one file.
+type loader struct {
+	name string
+	body ast.Node
+}
+
+// yamlError takes the line and the message out of an error of the YAML package, whose own form spreads over many
+// lines.
+func (l *loader) yamlError(err error) error {
+	var y yaml.Error
+	if !errors.As(err, &y) || y.GetToken() == nil {
+		return &Error{File: l.name, Err: err}
+	}
+	message := y.GetMessage()
+	if field, ok := strings.CutPrefix(message, "unknown field "); ok {
+		message = fmt.Sprintf("there is no key %s here", field)
+	}
+	return &Error{File: l.name, Line: y.GetToken().Position.Line, Err: errors.New(message)}
+}
+
+var variable = regexp.MustCompile(`\$\{([^}]*)\}`)
+
+// expand fills in ${VAR} in all texts.
+func (l *loader) expand(getenv func(string) (string, bool)) error {
+	e := expander{loader: l, getenv: getenv}
+	ast.Walk(&e, l.body)
+	return e.err
+}
+
+type expander struct {
+	*loader
+	getenv func(string) (string, bool)
+	err    error
+}
+
+// Visit implements [ast.Visitor].
+func (e *expander) Visit(node ast.Node) ast.Visitor {
+	text, ok := node.(*ast.StringNode)
+	if !ok {
+		return e
+	}
+	text.Value = variable.ReplaceAllStringFunc(text.Value, func(reference string) string {
+		name := reference[2 : len(reference)-1]
+		value, set := e.getenv(name)
+		if !set && e.err == nil {
+			e.err = &Error{e.name, text.GetToken().Position.Line, fmt.Errorf("the environment variable %s is not set", name)}
+		}
+		return value
+	})
+	return e
+}
+
+// fail returns an error at the line of the node that path leads to, or of the nearest one above it. Each part of the
+// path is a key (string) or an index (int).
+func (l *loader) fail(err error, path ...any) error {
+	line := 0
+	for n := len(path); n > 0 && line == 0; n-- {
+		b := (&yaml.PathBuilder{}).Root()
+		for _, part := range path[:n] {
+			switch part := part.(type) {
+			case string:
+				b = b.Child(part)
+			case int:
+				b = b.Index(uint(part))
+			}
+		}
+		if node, err := b.Build().FilterNode(l.body); err == nil && node != nil {
+			line = node.GetToken().Position.Line
+		}
+	}
+	return &Error{File: l.name, Line: line, Err: err}
+}
+
+func (l *loader) check(c *Config) error {
+	if c.Version != Version {
+		return l.fail(fmt.Errorf("version: this tandem reads version %d, not %d", Version, c.Version), "version")
+	}
+	if err := c.Resources.Validate(); err != nil {
+		return l.fail(err, "resources")
+	}
+	for name, f := range c.Functions {
+		if err := l.checkFunction(name, f); err != nil {
+			return err
+		}
+	}
+	for name, g := range c.Gates {
+		if err := l.checkGate(name, g); err != nil {
+			return err
+		}
+	}
+	return l.readRules(c)
+}
+
+func (l *loader) checkFunction(name string, f Function) error {
+	if f.Lambda != nil && f.Lambda.Function == "" {
+		return l.fail(errors.New("function: the Lambda function's name is missing"), "functions", name, "lambda")
+	}
+	if f.Functions == nil {
+		return nil
+	}
+	ways := 0
+	for _, set := range []bool{f.Functions.HTTP != nil, f.Functions.Handler != nil, f.Functions.Queue != nil,
+		f.Functions.ServiceBus != nil, f.Functions.Blob != nil} {
+		if set {
+			ways++
+		}
+	}
+	at := []any{"functions", name, "functions"}
+	switch {
+	case ways != 1:
+		return l.fail(errors.New("say in one way how the function is fired: http, handler, queue, servicebus or blob"), at...)
+	case f.Functions.HTTP != nil && f.Functions.HTTP.URL == "":
+		return l.fail(errors.New("url is missing"), append(at, "http")...)
+	case f.Functions.Handler != nil && f.Functions.Handler.URL == "":
+		return l.fail(errors.New("url is missing"), append(at, "handler")...)
+	case f.Functions.Handler != nil && !slices.Contains([]string{"", "string", "binary"}, f.Functions.Handler.DataType):
+		return l.fail(fmt.Errorf("dataType: %q is neither string nor binary", f.Functions.Handler.DataType),
+			append(at, "handler", "dataType")...)
+	}
+	return nil
+}
+
+func (l *loader) checkGate(name string, g Gate) error {
+	targets := []string{"lambda", "functions"}
+	for i, target := range g.Fire {
+		if !slices.Contains(targets, target) {
+			return l.fail(fmt.Errorf("fire: %q is neither lambda nor functions", target), "gates", name, "fire", i)
+		}
+	}
+	if g.Against != "" && !slices.Contains([]string{"lambda", "recording"}, g.Against) {
+		return l.fail(fmt.Errorf("against: %q is neither lambda nor recording", g.Against), "gates", name, "against")
+	}
+	return nil
+}
+
+// readRules makes c.Rules of the entries, with presets in their places.
+func (l *loader) readRules(c *Config) error {
+	for i, entry := range c.RuleEntries {
+		if entry.Use == "" {
+			if err := entry.Validate(); err != nil {
+				key, _, _ := strings.Cut(err.Error(), ":")
+				return l.fail(err, "rules", i, key)
+			}
+			for _, function := range entry.On {
+				if _, ok := c.Functions[function]; !ok && len(c.Functions) > 0 {
+					return l.fail(fmt.Errorf("on: there is no function %q under functions", function), "rules", i, "on")
+				}
+			}
+			c.Rules = append(c.Rules, entry.Rule)
+			continue
+		}
+		if entry.At != "" || entry.Treat != "" {
+			return l.fail(errors.New("use: an entry is either the use of a preset or a rule of its own"), "rules", i, "use")
+		}
+		rules, err := compare.Preset(entry.Use)
+		if err != nil {
+			return l.fail(fmt.Errorf("use: %w", err), "rules", i, "use")
+		}
+		c.Rules = append(c.Rules, rules...)
+	}
+	c.RuleEntries = nil
+	return nil
+}
