@@ -16,7 +16,8 @@ type Config struct {
 	Version   int                 `yaml:"version"`
 	Functions map[string]Function `yaml:"functions"`
 	Resources effects.Resources   `yaml:"resources"`
-	// Rules has the presets' rules in the place where they are used. They were all validated.
+	// Rules has the presets' rules in the place where they are used. They were all validated. Rules is nil when the file
+	// says nothing of rules, and empty when it says that there are none.
 	Rules []compare.Rule  `yaml:"-"`
 	Gates map[string]Gate `yaml:"gates"`
 	// Hash is the SHA-256 of the file in lower-case hex, before variables were filled in.

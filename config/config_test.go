@@ -64,6 +64,15 @@ func TestParseReadsTheWholeFormat(t *testing.T) {
 	}
 }
 
+func TestNoRulesAreNotRulesThatAreNotSaid(t *testing.T) {
+	for text, want := range map[string]bool{"version: 1\n": true, "version: 1\nrules: []\n": false} {
+		c, err := Parse("tandem.yaml", []byte(text), secrets)
+		if err != nil || (c.Rules == nil) != want {
+			t.Errorf("%q: rules %v, %v", text, c.Rules, err)
+		}
+	}
+}
+
 func TestErrorsSayWhereAndWhat(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

@@ -220,6 +220,9 @@ func (l *loader) checkGate(name string, g Gate) error {
 
 // readRules makes c.Rules of the entries, with presets in their places.
 func (l *loader) readRules(c *Config) error {
+	if c.RuleEntries != nil {
+		c.Rules = []compare.Rule{}
+	}
 	for i, entry := range c.RuleEntries {
 		if entry.Use == "" {
 			if err := entry.Validate(); err != nil {
