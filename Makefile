@@ -1,0 +1,45 @@
+# Everything that a fresh clone needs is done by these targets; each sets up what it uses.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --always --dirty 2>/dev/null)
+LDFLAGS   = -X main.version=$(VERSION)
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# The race detector needs a C compiler.
+RACE      = $(if $(shell command -v cc),-race)
+
+.PHONY: build demo test lint bench soak clean
+
+## build: bin/tandem and the sample application
+build:
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/tandem ./cmd/tandem
+	$(GO) build -o bin/orders/lambda/ ./fixtures/orders/lambda/...
+	$(GO) build -o bin/orders/driver ./fixtures/orders/driver
+	mkdir -p bin/orders/functions
+	cp -R fixtures/orders/functionsapp/. bin/orders/functions/
+	$(GO) build -o bin/orders/functions/handler ./fixtures/orders/handler
+
+## demo: record, replay and compare the sample application; its port has mistakes, so the verdict is "differs"
+demo: build
+	bin/tandem demo; test $$? -eq 1
+
+## test: all tests, with the race detector where there is a C compiler
+test:
+	$(GO) test $(RACE) -timeout 10m ./...
+
+## lint: formatting, vet, staticcheck, tidy modules
+lint:
+	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+
+## bench: benchmarks, with allocations
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+## soak: the long runs: a hundred kills, a million invocations
+soak: build
+	TANDEM_SOAK=1 $(GO) test -timeout 60m -count 1 ./capture/... ./replay/... ./cmd/...
+
+clean:
+	rm -rf bin

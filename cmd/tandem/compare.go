@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"tandem/compare"
+	"tandem/compare/report"
+	"tandem/replay"
+)
+
+type compareOptions struct {
+	baseline, candidate string
+	json, salvage       bool
+}
+
+func (a *app) compareCommand() *cobra.Command {
+	var opts compareOptions
+	cmd := &cobra.Command{
+		Use:   "compare RUN",
+		Short: "Compare the outcomes of a run and judge them",
+		Long: `compare reads the trials of a run, a folder or a .jsonl or .jsonl.zst file, and
+reports where the candidate's outcomes differ from the baseline's. The exit code
+is the verdict: 0 parity, 1 differs, 3 inconclusive.
+
+The config's rules say which differences are allowed. Without a config, the
+rules lambda-to-functions apply: they drop what the platforms themselves add.`,
+		Example: `  tandem compare orders.run
+  tandem compare orders.run --json | jq .clusters`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.compare(cmd.Context(), args[0], opts) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.baseline, "baseline", "lambda", "`name` of the outcome to compare with")
+	f.StringVar(&opts.candidate, "candidate", "functions", "`name` of the outcome that has to be like it")
+	f.BoolVar(&opts.json, "json", false, "print the report as one JSON document")
+	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged in the run, and tell how much")
+	return cmd
+}
+
+func (a *app) compare(ctx context.Context, path string, opts compareOptions) error {
+	rules, err := a.rules()
+	if err != nil {
+		return err
+	}
+	run, err := replay.OpenRun(path, replay.RunOptions{Salvage: opts.salvage})
+	if err != nil {
+		return err
+	}
+	r, err := compare.Run(ctx, run, compare.Options{
+		Baseline: opts.baseline, Candidate: opts.candidate, Rules: rules, Salvage: opts.salvage,
+	})
+	if err != nil {
+		return err
+	}
+	return a.printReport(r, opts.json)
+}
+
+// rules returns the config's rules, or the preset for the two platforms when there are none in it.
+func (a *app) rules() ([]compare.Rule, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Rules == nil {
+		return compare.Preset(compare.LambdaToFunctions)
+	}
+	return cfg.Rules, nil
+}
+
+// printReport writes a report and returns the verdict as an error that carries the exit code.
+func (a *app) printReport(r *compare.Report, asJSON bool) error {
+	var err error
+	if asJSON {
+		err = report.JSON(a.stdout, r)
+	} else {
+		err = report.Text(a.stdout, r, report.TextOptions{Color: takesControls(a.stdout)})
+	}
+	if err != nil {
+		return err
+	}
+	switch r.Verdict {
+	case compare.Parity:
+		return nil
+	case compare.Differs:
+		return verdictError(exitDiffers)
+	default:
+		return verdictError(exitInconclusive)
+	}
+}

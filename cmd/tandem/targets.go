@@ -1,0 +1,150 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
+	"tandem/capture"
+	"tandem/capture/effects"
+	"tandem/config"
+	"tandem/replay"
+	"tandem/replay/functions"
+	"tandem/replay/lambda"
+)
+
+// Names of outcomes.
+const (
+	lambdaTarget    = "lambda"
+	functionsTarget = "functions"
+)
+
+// targetBuilder makes the targets that a config describes. They share one HTTP client.
+type targetBuilder struct {
+	objects  functions.ObjectStore
+	http     *http.Client
+	inFlight int
+}
+
+// buildTargets returns the deployments of each function in the config.
+func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recording, inFlight int) (map[string][]replay.Deployment, error) {
+	b := &targetBuilder{
+		objects: rec, inFlight: inFlight, http: replay.NewHTTPClient(replay.HTTPOptions{InFlight: inFlight}),
+	}
+	targets := make(map[string][]replay.Deployment, len(cfg.Functions))
+	for name, f := range cfg.Functions {
+		if f.Lambda == nil || f.Functions == nil {
+			return nil, fmt.Errorf("config: function %s needs both lambda and functions to be fired at", name)
+		}
+		l, err := b.lambda(ctx, f.Lambda)
+		if err != nil {
+			return nil, fmt.Errorf("config: function %s: lambda: %w", name, err)
+		}
+		az, err := b.functions(name, f.Functions)
+		if err != nil {
+			return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
+		}
+		targets[name] = []replay.Deployment{l, az}
+	}
+	if len(targets) == 0 {
+		return nil, fmt.Errorf("no functions to fire at: name them under functions in %s, or give a config with -c", config.DefaultName)
+	}
+	return targets, nil
+}
+
+func (b *targetBuilder) lambda(ctx context.Context, l *config.Lambda) (replay.Deployment, error) {
+	d := replay.Deployment{Name: lambdaTarget, Kind: "lambda", Address: l.Function, Effects: b.effects(l.Effects)}
+	if l.Qualifier != "" {
+		d.Address += ":" + l.Qualifier
+	}
+	if isLoopback(l.Endpoint) {
+		d.Address += " at " + l.Endpoint
+	}
+	cfg, err := b.awsConfig(ctx, l)
+	if err != nil {
+		return d, err
+	}
+	d.Target = lambda.New(lambda.Options{
+		Client: lambda.NewClient(cfg, l.Endpoint), Function: l.Function, Qualifier: l.Qualifier,
+	})
+	return d, nil
+}
+
+// awsConfig finds region and credentials as every AWS SDK does. An embedded platform knows neither accounts nor
+// regions, and needs no environment that has them.
+func (b *targetBuilder) awsConfig(ctx context.Context, l *config.Lambda) (aws.Config, error) {
+	if isLoopback(l.Endpoint) {
+		return aws.Config{Region: cmp.Or(l.Region, "us-east-1"), Credentials: aws.AnonymousCredentials{}, HTTPClient: b.http}, nil
+	}
+	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConnsPerHost = b.inFlight
+		t.MaxConnsPerHost = 0
+	})
+	load := []func(*awsconfig.LoadOptions) error{awsconfig.WithHTTPClient(client)}
+	if l.Region != "" {
+		load = append(load, awsconfig.WithRegion(l.Region))
+	}
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, load...)
+	if err == nil && cfg.Region == "" {
+		err = errors.New("which region? set region, or AWS_REGION")
+	}
+	return cfg, err
+}
+
+func (b *targetBuilder) functions(name string, f *config.Functions) (replay.Deployment, error) {
+	d := replay.Deployment{Name: functionsTarget, Effects: b.effects(f.Effects)}
+	var err error
+	switch {
+	case f.HTTP != nil:
+		d.Kind, d.Address = "http", withoutQuery(f.HTTP.URL)
+		d.Target, err = functions.NewHTTP(functions.HTTPOptions{URL: f.HTTP.URL, Key: f.HTTP.Key, HTTP: b.http})
+	case f.Handler != nil:
+		function := f.Handler.Function
+		if function == "" {
+			function = name
+		}
+		d.Kind, d.Address = "handler", withoutQuery(f.Handler.URL)+"/"+function
+		d.Target, err = functions.NewHandler(functions.HandlerOptions{
+			URL: f.Handler.URL, Function: function, Binding: f.Handler.Binding, Container: f.Handler.Container,
+			Binary: f.Handler.DataType == "binary", Objects: b.objects, HTTP: b.http,
+		})
+	default:
+		err = fmt.Errorf("queue, servicebus and blob triggers cannot be fired yet: use handler: {url, function}")
+	}
+	return d, err
+}
+
+// effects returns how to learn what an invocation did, from the address of a recording endpoint.
+func (b *targetBuilder) effects(address string) replay.EffectsFunc {
+	if address == "" {
+		return nil
+	}
+	client := effects.Client{URL: address, HTTP: b.http}
+	return func(ctx context.Context, mark capture.Mark) ([]capture.Effect, error) {
+		work, err := client.Take(ctx, mark.String())
+		return work.Effects, err
+	}
+}
+
+// withoutQuery leaves out what may be a key.
+func withoutQuery(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	return address
+}
+
+func isLoopback(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	return u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
+}
