@@ -252,11 +252,14 @@ func latin1(s string) string {
 	return string(runes)
 }
 
+// trimOWS takes off what HTTP calls optional white space. A cookie may end in other spaces.
+func trimOWS(s string) string { return strings.Trim(s, " \t") }
+
 func splitCookies(header http.Header) []string {
 	var cookies []string
 	for _, line := range header.Values("Cookie") {
 		for _, c := range strings.Split(line, ";") {
-			if c = strings.TrimSpace(c); c != "" {
+			if c = trimOWS(c); c != "" {
 				cookies = append(cookies, c)
 			}
 		}

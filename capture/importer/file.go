@@ -3,12 +3,15 @@ package importer
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 
 	"tandem/capture/jsonval"
@@ -44,10 +47,9 @@ func newSyntaxError(from origin, data []byte, err error) *SyntaxError {
 	return e
 }
 
-// Formats that are told apart, and that are not events.
+// What cannot be an event, or a line of events.
 var (
-	errHAR       = errors.New("HAR files cannot be imported yet")
-	errGoReplay  = errors.New("GoReplay files cannot be imported yet")
+	errHAR       = errors.New("this is a HAR file: it cannot be a line of a file of events")
 	errRecording = errors.New("this is a recording already: give it to replay or inspect as it is")
 )
 
@@ -67,26 +69,66 @@ func foreign(doc jsonval.Value) error {
 	return nil
 }
 
-// goReplayHead is how a GoReplay file starts: the kind of the record, an ID and a time in nanoseconds.
-var goReplayHead = regexp.MustCompile(`^[123] [0-9a-f]{24,} \d{15,}( -?\d+)?\r?\n`)
+// isRecording says whether a folder is a recording: it has a manifest and files of invocations.
+func isRecording(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, "manifest.json")); err != nil {
+		return false
+	}
+	entries, err := os.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return strings.HasPrefix(e.Name(), "invocations-") && strings.Contains(e.Name(), ".jsonl")
+	})
+}
 
-// file imports one file, which is an event, or events when it is JSON Lines.
+// A kind is what a file is.
+type kind int
+
+const (
+	unknown   kind = iota
+	single         // one event
+	lines          // an event a line
+	har            // an HTTP archive
+	goReplay       // records of GoReplay
+	recording      // of tandem, compressed
+)
+
+// headSize is how much of a file is looked at, in bytes, to tell what kind it is.
+const headSize = 4 << 10
+
+// kindOf tells what a file is by the beginning of its contents, and where that says nothing, by its name.
+func kindOf(name string, head []byte) kind {
+	switch {
+	case goReplayHead.Match(head):
+		return goReplay
+	case isHAR(head):
+		return har
+	}
+	name = strings.TrimSuffix(strings.ToLower(name), ".gz")
+	switch filepath.Ext(name) {
+	case ".json":
+		return single
+	case ".jsonl", ".ndjson":
+		return lines
+	case ".har":
+		return har
+	case ".gor":
+		return goReplay
+	}
+	if strings.HasSuffix(name, ".jsonl.zst") && bytes.HasPrefix(head, zstdMagic) {
+		return recording
+	}
+	return unknown
+}
+
+var (
+	gzipMagic = []byte{0x1f, 0x8b}
+	zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
+)
+
+// file imports one file.
 func (im *importer) file(path, function string) error {
 	if err := im.ctx.Err(); err != nil {
 		return err
-	}
-	from := origin{path: path, function: function}
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".json", ".jsonl", ".ndjson":
-	case ".har":
-		im.wholeFile(from, errHAR)
-		return nil
-	case ".gor":
-		im.wholeFile(from, errGoReplay)
-		return nil
-	default:
-		im.skip(path, "neither .json nor .jsonl")
-		return nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -97,28 +139,70 @@ func (im *importer) file(path, function string) error {
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
-	from.modified = info.ModTime()
-	in := bufio.NewReaderSize(f, 64<<10)
+	from := origin{path: path, function: function, modified: info.ModTime()}
+	in, err := unpack(f)
+	if err != nil {
+		im.result.Files++
+		return im.damaged(from, err)
+	}
+	marked := false
 	if head, _ := in.Peek(len(bom)); bytes.Equal(head, bom) {
 		_, _ = in.Discard(len(bom)) // cannot fail: it was peeked
-		im.note(from, Changed, "the byte order mark was left out: it is not JSON")
+		marked = true
 	}
-	if head, _ := in.Peek(256); goReplayHead.Match(head) {
-		im.wholeFile(from, errGoReplay)
+	head, _ := in.Peek(headSize) // a short one is all there is
+	k := kindOf(filepath.Base(path), head)
+	if k == unknown {
+		im.skip(path, "neither .json nor .jsonl, HAR or GoReplay")
 		return nil
 	}
 	im.result.Files++
-	if strings.EqualFold(filepath.Ext(path), ".json") {
+	switch k {
+	case har:
+		return im.har(from, in) // a byte order mark is allowed there
+	case goReplay:
+		return im.goReplay(from, in)
+	case recording:
+		im.result.Events++
+		im.breakOff(from, fmt.Errorf("%s: %w", from, errRecording))
+		return nil
+	}
+	if marked {
+		im.note(from, Changed, "the byte order mark was left out: it is not JSON")
+	}
+	if k == single {
 		return im.single(from, in)
 	}
 	return im.lines(from, in)
 }
 
-// wholeFile refuses a file without looking at its events: it counts as one.
-func (im *importer) wholeFile(from origin, err error) {
-	im.result.Files++
+// unpack returns the contents of a file, decompressed when they are gzip.
+func unpack(f io.Reader) (*bufio.Reader, error) {
+	in := bufio.NewReaderSize(f, 64<<10)
+	if head, _ := in.Peek(len(gzipMagic)); !bytes.Equal(head, gzipMagic) {
+		return in, nil
+	}
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, err
+	}
+	return bufio.NewReaderSize(z, 64<<10), nil
+}
+
+// damaged tells of a file that could not be read on because of err. A file whose compressed contents are damaged or
+// cut off counts as an event that is refused; any other failure ends the import.
+func (im *importer) damaged(from origin, err error) error {
+	var corrupt flate.CorruptInputError
+	switch {
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = errors.New("the file is cut off")
+	default:
+		return fmt.Errorf("import %s: %w", from, err)
+	}
 	im.result.Events++
 	im.breakOff(from, fmt.Errorf("%s: %w", from, err))
+	return nil
 }
 
 // single reads a file that is one event, also where the event is a JSON array.
@@ -126,7 +210,7 @@ func (im *importer) single(from origin, in io.Reader) error {
 	data, err := io.ReadAll(io.LimitReader(in, maxEvent+1))
 	switch {
 	case err != nil:
-		return fmt.Errorf("import: %w", err)
+		return im.damaged(from, err)
 	case len(data) > maxEvent:
 		im.result.Events++
 		im.refuse(from, tooLarge)
@@ -142,7 +226,7 @@ func (im *importer) lines(from origin, in *bufio.Reader) error {
 	for from.line = 1; ; from.line++ {
 		line, err := readLine(in)
 		if err != nil && err != io.EOF && err != bufio.ErrTooLong {
-			return fmt.Errorf("import %s: %w", from, err)
+			return im.damaged(from, err)
 		}
 		switch {
 		case err == bufio.ErrTooLong:

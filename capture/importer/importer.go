@@ -1,6 +1,12 @@
-// Package importer makes invocations of Lambda events that are kept in files: one event a .json file, as
-// `sam local generate-event` and the console's test events have them, or one a line of a .jsonl file. Events stay as
-// they are, byte for byte.
+// Package importer makes invocations of what is kept in files.
+//
+// Lambda events, one a .json file, as `sam local generate-event` and the console's test events have them, or one a
+// line of a .jsonl file, stay as they are, byte for byte. HTTP traffic, in the HAR files of browsers and proxies and
+// in the .gor files of GoReplay, becomes the events that a function behind a gateway gets for it, with the answers as
+// outcomes.
+//
+// What kind of file it is, is found from its contents, and only where these do not tell, from its name. Each may be
+// compressed with gzip.
 package importer
 
 import (
@@ -18,6 +24,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"tandem/capture"
+	"tandem/capture/httpproxy"
 	"tandem/capture/jsonval"
 )
 
@@ -33,15 +40,49 @@ type Options struct {
 	// "events", is for create-order.
 	Function string
 	Sink     Sink // required
+
+	// The rest is for HTTP traffic alone: HAR and GoReplay files.
+
+	Format capture.Format // of the events that requests become; apigw-v2 by default
+	// Hosts are those whose requests are imported, with or without a port. By default all are.
+	Hosts []string
+	// Routes are the route keys of the API, such as "POST /customers/{customerId}/orders". Requests that match none
+	// are left out. By default there is $default, which matches all.
+	Routes []string
+	// Stage is the API's, "$default" by default. It is taken off the front of paths that begin with it.
+	Stage string
 }
 
-// A Result counts what an import saw. Events is the sum of Imported, Duplicates and Refused.
+// Check returns what is wrong with the options for HTTP traffic, nil for nothing.
+func (o Options) Check() error {
+	_, _, err := o.withDefaults()
+	return err
+}
+
+func (o Options) withDefaults() (Options, *httpproxy.Router, error) {
+	if o.Format == "" {
+		o.Format = capture.FormatAPIGatewayV2
+	}
+	if o.Stage == "" {
+		o.Stage = httpproxy.DefaultRoute
+	}
+	if o.Format.Trigger() != capture.TriggerHTTP {
+		return o, nil, fmt.Errorf("no HTTP request makes an event of format %q", o.Format)
+	}
+	router, err := httpproxy.NewRouter(o.Routes)
+	return o, router, err
+}
+
+// A Result counts what an import saw. Events is the sum of Imported, Duplicates, Refused and Excluded.
 type Result struct {
 	Files      int // read
-	Events     int
+	Events     int // and HTTP requests
 	Imported   int
-	Duplicates int // seen before, by [Identity]
-	Refused    int
+	Duplicates int // seen before, by [Identity]; HTTP requests by all that the file says of them
+	Refused    int // could not be imported; also GoReplay's answers without a request
+	Excluded   int // HTTP requests that Hosts or Routes leave out, and those that a replay sent
+
+	Unanswered int // those of Imported that are HTTP requests whose answer the file does not have
 	Skipped    int // files that are not events
 
 	// Notes say what was refused, skipped or changed, and why; of each kind at most maxNotes, as the counts go on.
@@ -52,6 +93,7 @@ type Result struct {
 type Note struct {
 	Path   string
 	Line   int // from 1; 0 for a whole file
+	Entry  int // of a HAR file, from 1; else 0
 	Kind   NoteKind
 	Reason string
 }
@@ -70,10 +112,7 @@ const (
 const maxNotes = 100
 
 func (n Note) String() string {
-	if n.Line > 0 {
-		return fmt.Sprintf("%s:%d: %s: %s", n.Path, n.Line, n.Kind, n.Reason)
-	}
-	return fmt.Sprintf("%s: %s: %s", n.Path, n.Kind, n.Reason)
+	return fmt.Sprintf("%s: %s: %s", origin{path: n.Path, line: n.Line, entry: n.Entry}, n.Kind, n.Reason)
 }
 
 // ErrNoFunction is what an import ends with when nothing says which function an event is for.
@@ -84,11 +123,14 @@ var ErrNoFunction = errors.New("nothing says which function this event is for: n
 // was in a format that cannot be read, the error at the end says so; of the first that was not JSON it says where,
 // with a [*SyntaxError]. The import ends early when a path cannot be read, when the sink fails, when nothing names
 // an event's function, or with ctx. The result is valid in every case.
+//
+// Memory does not grow with the files, but for the fingerprints that duplicates are found by: it holds one event or
+// HAR entry at a time, and of a GoReplay file some 64 MiB of requests that wait for their answers.
 func Import(ctx context.Context, paths []string, opts Options) (Result, error) {
-	if opts.Sink == nil {
-		return Result{}, errors.New("no sink to import to")
+	im, err := newImporter(ctx, opts)
+	if err != nil {
+		return Result{}, err
 	}
-	im := &importer{ctx: ctx, opts: opts, seen: make(map[fingerprint]struct{}), notes: make(map[NoteKind]int)}
 	for _, path := range paths {
 		if err := im.path(path); err != nil {
 			return im.result, err
@@ -103,6 +145,7 @@ func Import(ctx context.Context, paths []string, opts Options) (Result, error) {
 type importer struct {
 	ctx    context.Context
 	opts   Options
+	router *httpproxy.Router
 	result Result
 	seen   map[fingerprint]struct{}
 	notes  map[NoteKind]int
@@ -112,6 +155,19 @@ type importer struct {
 }
 
 type fingerprint [16]byte
+
+func newImporter(ctx context.Context, opts Options) (*importer, error) {
+	if opts.Sink == nil {
+		return nil, errors.New("no sink to import to")
+	}
+	opts, router, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &importer{
+		ctx: ctx, opts: opts, router: router, seen: make(map[fingerprint]struct{}), notes: make(map[NoteKind]int),
+	}, nil
+}
 
 // path imports one argument.
 func (im *importer) path(root string) error {
@@ -126,6 +182,10 @@ func (im *importer) path(root string) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("import: %w", err)
+		case d.IsDir() && isRecording(path):
+			im.result.Events++
+			im.breakOff(origin{path: path}, fmt.Errorf("%s: %w", path, errRecording))
+			return fs.SkipDir
 		case d.IsDir():
 			return im.ctx.Err()
 		case !d.Type().IsRegular():
@@ -155,13 +215,17 @@ func (im *importer) functionOf(root, path string) string {
 type origin struct {
 	path     string
 	line     int // 0 for a whole file
+	entry    int // of a HAR file
 	function string
 	modified time.Time
 }
 
 func (o origin) String() string {
-	if o.line > 0 {
+	switch {
+	case o.line > 0:
 		return fmt.Sprintf("%s:%d", o.path, o.line)
+	case o.entry > 0:
+		return fmt.Sprintf("%s#%d", o.path, o.entry)
 	}
 	return o.path
 }
@@ -193,28 +257,36 @@ func (im *importer) event(from origin, data []byte) error {
 	if from.function == "" {
 		return fmt.Errorf("%s: %w", from, ErrNoFunction)
 	}
-	if id := identity(doc, format); id != "" {
-		sum := sha256.Sum256([]byte(from.function + "\x00" + id))
-		key := fingerprint(sum[:])
-		if _, again := im.seen[key]; again {
-			im.result.Duplicates++
-			im.note(from, Duplicate, "the same "+string(format)+" event was imported already")
-			return nil
-		}
-		im.seen[key] = struct{}{}
+	if id := identity(doc, format); id != "" && im.again(from, id) {
+		im.note(from, Duplicate, "the same "+string(format)+" event was imported already")
+		return nil
 	}
 	at, ok := eventTime(doc)
 	if !ok {
 		at = from.modified
 	}
+	return im.write(from, at, &capture.Invocation{Trigger: trigger, Format: format, Event: data})
+}
+
+// again says whether something with this identity was imported already for the function, and then counts it.
+func (im *importer) again(from origin, identity string) bool {
+	sum := sha256.Sum256([]byte(from.function + "\x00" + identity))
+	key := fingerprint(sum[:])
+	if _, again := im.seen[key]; again {
+		im.result.Duplicates++
+		return true
+	}
+	im.seen[key] = struct{}{}
+	return false
+}
+
+// write adds to inv what every import has, and hands it to the sink.
+func (im *importer) write(from origin, at time.Time, inv *capture.Invocation) error {
 	if at.UnixMilli() < 0 {
 		at = time.UnixMilli(0) // IDs hold no earlier time
 	}
-	inv := &capture.Invocation{
-		ID:       ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy()).String(),
-		Function: from.function, Trigger: trigger, Format: format, Source: "import:" + from.String(),
-		Time: at.UTC(), Event: data,
-	}
+	inv.ID = ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy()).String()
+	inv.Function, inv.Source, inv.Time = from.function, "import:"+from.String(), at.UTC()
 	if err := im.opts.Sink.Write(inv); err != nil {
 		return fmt.Errorf("import %s: %w", from, err)
 	}
@@ -246,6 +318,7 @@ func (im *importer) skip(path, reason string) {
 
 func (im *importer) note(from origin, kind NoteKind, reason string) {
 	if im.notes[kind]++; im.notes[kind] <= maxNotes {
-		im.result.Notes = append(im.result.Notes, Note{Path: from.path, Line: from.line, Kind: kind, Reason: reason})
+		im.result.Notes = append(im.result.Notes,
+			Note{Path: from.path, Line: from.line, Entry: from.entry, Kind: kind, Reason: reason})
 	}
 }

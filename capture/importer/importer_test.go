@@ -2,6 +2,7 @@ package importer
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func folder(t testing.TB, files map[string]string) string {
 
 func checkSum(t testing.TB, r Result, s *memory) {
 	t.Helper()
-	if r.Events != r.Imported+r.Duplicates+r.Refused || r.Imported != len(s.invs) {
+	if r.Events != r.Imported+r.Duplicates+r.Refused+r.Excluded || r.Imported != len(s.invs) {
 		t.Errorf("the counts do not add up: %+v with %d invocations", r, len(s.invs))
 	}
 }
@@ -113,19 +114,23 @@ func TestWhatCannotBeImportedIsToldWithItsPlace(t *testing.T) {
 	}{
 		{"a broken file says where", "a.json", "{\n  \"a\": 1,\n  b\n}", 1, "a.json:3:3: ",
 			"a.json: refused: line 3, column 3: "},
-		{"and so does a line", "a.jsonl", "{}\n\n{\"a\":}\n[1]", 3, "a.jsonl:3:6: ", "a.jsonl:3: refused: line 3, column 6: "},
+		{"and so does a line", "a.jsonl", "{}\n\n{\"a\":}\n[1]", 3, "a.jsonl:3:6: ",
+			"a.jsonl:3: refused: line 3, column 6: "},
 		{"two values are not one event", "a.json", "{} {}", 1, "a.json:1:4: ", ""},
 		{"an empty file", "a.json", " \n", 1, "", "a.json: refused: it is empty"},
 		{"a test notification", "a.json", `{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}`, 1, "",
 			"a.json: refused: s3:TestEvent is"},
-		{"HAR by its name", "a.har", har, 1, "a.har: HAR files cannot be imported yet", "a.har: refused: HAR"},
-		{"HAR by its contents", "a.json", har, 1, "a.json: HAR files cannot be imported yet", ""},
-		{"GoReplay by its name", "a.gor", "", 1, "a.gor: GoReplay files cannot be imported yet", ""},
-		{"GoReplay by its contents", "a.jsonl", "1 d7123dasd913jfd21312dasd 1", 1, "a.jsonl:1:3: ", ""},
-		{"GoReplay by its first line", "b.jsonl", "1 0123456789abcdef01234567 1739703107412000000\nGET / HTTP/1.1\r\n", 1,
-			"b.jsonl: GoReplay files cannot be imported yet", ""},
+		{"a HAR file without entries", "a.har", `{"log":{"version":"1.2"}}`, 1,
+			"a.har: this is not a HAR file: it has no log.entries", "a.har: refused: this is not a HAR file"},
+		{"a HAR file that is a line", "a.jsonl", "{}\n" + har, 2, "a.jsonl:2: this is a HAR file", ""},
+		{"GoReplay by its name alone", "a.gor", "nonsense\n", 1, "a.gor:1: this is not the head of a GoReplay record",
+			"a.gor:1: refused: this is not the head"},
+		{"what only looks like GoReplay", "a.jsonl", "1 d7123dasd913jfd21312dasd 1\n", 1, "a.jsonl:1:3: ", ""},
+		{"gzip that is none", "a.json.gz", "\x1f\x8bx", 1, "a.json.gz: the file is cut off", ""},
+		{"a compressed recording", "a.jsonl.zst", "\x28\xb5\x2f\xfd\x00", 1,
+			"a.jsonl.zst: this is a recording already", ""},
 		{"a recording", "a.jsonl", `{"id":"1","function":"f","event":{}}`, 1, "a.jsonl:1: this is a recording already", ""},
-		{"other files", "a.txt", "{}", 0, "", "a.txt: skipped: neither .json nor .jsonl"},
+		{"other files", "a.txt", "{}", 0, "", "a.txt: skipped: neither .json nor .jsonl, HAR or GoReplay"},
 		{"a byte order mark", "a.json", "\ufeff{}", 1, "", "a.json: changed: the byte order mark"},
 	} {
 		t.Run(tc.why, func(t *testing.T) {
@@ -148,6 +153,48 @@ func TestWhatCannotBeImportedIsToldWithItsPlace(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestARecordingInAFolderIsToldAndNotRead(t *testing.T) {
+	dir := folder(t, map[string]string{"f/a.json": "{}", "f/old.rec/manifest.json": "{}",
+		"f/old.rec/invocations-000001.jsonl": "{}\n{}\n", "f/z.json": "{}"})
+	var sink memory
+	r, err := Import(t.Context(), []string{dir}, Options{Sink: &sink})
+	if !errors.Is(err, errRecording) || !strings.Contains(err.Error(), "old.rec") {
+		t.Errorf("error %v", err)
+	}
+	checkSum(t, r, &sink)
+	if r.Imported != 2 || r.Refused != 1 || r.Files != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestCompressedFilesAreRead(t *testing.T) {
+	dir := folder(t, map[string]string{"f/a.json.gz": zipped(t, "{ }"), "f/b.jsonl.gz": zipped(t, "1\n2\n")})
+	var sink memory
+	if _, err := Import(t.Context(), []string{dir}, Options{Sink: &sink}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, inv := range sink.invs {
+		got = append(got, string(inv.Event))
+	}
+	if diff := cmp.Diff([]string{"{ }", "1", "2"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func zipped(t testing.TB, content string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 func TestABrokenEventDoesNotStopTheOthers(t *testing.T) {
