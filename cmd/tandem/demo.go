@@ -74,7 +74,8 @@ func (a *app) demo(ctx context.Context, opts demoOptions) error {
 	}
 	verdict := a.printReport(report, opts.json)
 	a.say("\nall of it is in %s; try", d.dir)
-	a.say("  tandem inspect %s\n  tandem compare %s -c %s", d.path("orders.rec"), d.path("orders.run"), d.path(config.DefaultName))
+	a.say("  tandem inspect %s", d.path("orders.rec"))
+	a.say("  tandem compare %s -c %s", d.path("orders.run"), d.path(config.DefaultName))
 	return verdict
 }
 
@@ -106,7 +107,8 @@ func (a *app) newDemo(opts demoOptions) (*demo, error) {
 		d.programs = filepath.Join(filepath.Dir(self), "orders")
 	}
 	if _, err := os.Stat(filepath.Join(d.programs, "driver")); err != nil {
-		return nil, fmt.Errorf("the sample application is not in %s: build it with make build, or say where it is with --programs", d.programs)
+		return nil, fmt.Errorf("the sample application is not in %s: build it with make build, or say where it is with "+
+			"--programs", d.programs)
 	}
 	var err error
 	if d.dir == "" {

@@ -2,17 +2,22 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 
 	"tandem/capture"
+	"tandem/capture/inspect"
 )
 
 type inspectOptions struct{ json, salvage bool }
@@ -23,8 +28,10 @@ func (a *app) inspectCommand() *cobra.Command {
 		Use:   "inspect REC [ID]",
 		Short: "Tell what is in a recording, or show one invocation",
 		Long: `inspect reads a whole recording, a folder, a .jsonl or .jsonl.zst file or - for
-stdin, and tells how many invocations of which functions, triggers, formats and
-shapes are in it, and whether it is sound. With an ID it prints that invocation.`,
+stdin, and tells how many invocations of which functions, triggers, formats,
+outcomes and shapes are in it, how large their events are, when they happened
+and when nothing did, which events were delivered twice, and whether the
+recording is sound. With an ID it prints that invocation.`,
 		Example: `  tandem inspect orders.rec
   tandem inspect orders.rec --json | jq .functions
   tandem inspect orders.rec 01M83CWJ7WZQX5EYDGNA00FA46`,
@@ -47,67 +54,27 @@ shapes are in it, and whether it is sound. With an ID it prints that invocation.
 	return cmd
 }
 
-// contents is what inspect tells. Its JSON form is a promise.
-type contents struct {
-	Invocations int64                     `json:"invocations"`
-	Functions   map[string]int64          `json:"functions"`
-	Triggers    map[capture.Trigger]int64 `json:"triggers"`
-	Formats     map[capture.Format]int64  `json:"formats"`
-	Shapes      int                       `json:"shapes"`
-	From        time.Time                 `json:"from,omitzero"`
-	To          time.Time                 `json:"to,omitzero"`
-	Complete    bool                      `json:"complete"`
-	// Notices say what was cut off or skipped.
-	Notices []string `json:"notices,omitempty"`
-}
-
 func (a *app) inspect(ctx context.Context, rec *capture.Recording, opts inspectOptions) error {
-	if _, err := rec.Verify(ctx); err != nil {
+	c, err := inspect.Read(ctx, rec)
+	if err != nil {
 		return err
 	}
-	c := contents{
-		Functions: make(map[string]int64), Triggers: make(map[capture.Trigger]int64), Formats: make(map[capture.Format]int64),
-	}
-	shapes := make(map[string]bool)
-	for inv, err := range rec.Invocations() {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		c.add(inv)
-		shapes[capture.Shape(inv.Event)] = true
-	}
-	c.Shapes, c.Complete, c.Notices = len(shapes), rec.Complete(), rec.Notices()
 	if opts.json {
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(c)
+		return printJSON(a.stdout, c)
 	}
 	for _, notice := range c.Notices {
 		a.say("%s", notice)
 	}
-	return c.print(a.stdout)
+	return printContents(a.stdout, c)
 }
 
-func (c *contents) add(inv *capture.Invocation) {
-	c.Invocations++
-	c.Functions[inv.Function]++
-	c.Triggers[inv.Trigger]++
-	c.Formats[inv.Format]++
-	if inv.Time.IsZero() {
-		return
-	}
-	if c.From.IsZero() || inv.Time.Before(c.From) {
-		c.From = inv.Time
-	}
-	if inv.Time.After(c.To) {
-		c.To = inv.Time
-	}
+func printJSON(w io.Writer, doc any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(doc)
 }
 
-func (c *contents) print(w io.Writer) error {
+func printContents(w io.Writer, c *inspect.Contents) error {
 	var b bytes.Buffer
 	complete := "complete"
 	if !c.Complete {
@@ -117,17 +84,158 @@ func (c *contents) print(w io.Writer) error {
 	if !c.From.IsZero() {
 		fmt.Fprintf(&b, "from %s to %s\n", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
 	}
+	if c.Lost > 0 {
+		fmt.Fprintf(&b, "%s could not be recorded\n", count(c.Lost, "more invocation"))
+	}
+	if c.Objects > 0 {
+		fmt.Fprintf(&b, "%s\n", count(c.Objects, "pinned object"))
+	}
 	printCounts(&b, "functions", c.Functions)
 	printCounts(&b, "triggers", c.Triggers)
 	printCounts(&b, "formats", c.Formats)
+	printCounts(&b, "outcomes", c.Outcomes)
+	printShapes(&b, c.ShapesByFunction)
+	if c.Invocations > 0 {
+		s := c.Sizes
+		fmt.Fprintf(&b, "\nevent sizes in bytes\n  min %d   p50 %d   p99 %d   max %d\n", s.Min, s.P50, s.P99, s.Max)
+	}
+	printHistogram(&b, c.Histogram)
+	printGaps(&b, c)
+	printDuplicates(&b, c.Duplicates)
 	_, err := b.WriteTo(w)
 	return err
 }
 
 func printCounts[K ~string](w io.Writer, title string, counts map[K]int64) {
+	if len(counts) == 0 {
+		return
+	}
 	fmt.Fprintf(w, "\n%s\n", title)
 	for _, key := range slices.Sorted(maps.Keys(counts)) {
-		fmt.Fprintf(w, "  %-40s %9d\n", key, counts[key])
+		printCount(w, "  ", string(key), counts[key])
+	}
+}
+
+// printCount prints a line of at most 80 columns, whose counts stand below one another.
+func printCount(w io.Writer, indent, name string, n int64) {
+	const column = 42 // where names end
+	name = columns.FillRight(fit(name, 68-len(indent)), column-len(indent))
+	fmt.Fprintf(w, "%s%s %9d\n", indent, name, n)
+}
+
+// columns counts those of a terminal, in which ambiguous characters are narrow.
+var columns = &runewidth.Condition{}
+
+// fit makes s, which can be anything, fit for a terminal: without control characters, in so many columns.
+func fit(s string, width int) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+	return columns.Truncate(s, width, "…")
+}
+
+// maxShapes is how many shapes are printed of each function, those that most invocations have.
+const maxShapes = 8
+
+func printShapes(w io.Writer, byFunction map[string]map[string]int64) {
+	if len(byFunction) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nshapes\n")
+	for _, function := range slices.Sorted(maps.Keys(byFunction)) {
+		counts := byFunction[function]
+		fmt.Fprintf(w, "  %s\n", fit(function, 78))
+		shapes := slices.SortedFunc(maps.Keys(counts), func(s, t string) int {
+			return cmp.Or(cmp.Compare(counts[t], counts[s]), cmp.Compare(s, t))
+		})
+		var rest int64
+		for i, shape := range shapes {
+			if i < maxShapes {
+				printCount(w, "    ", shape, counts[shape])
+			} else {
+				rest += counts[shape]
+			}
+		}
+		if more := len(shapes) - maxShapes; more > 0 {
+			printCount(w, "    ", count(more, "more shape"), rest)
+		}
+	}
+}
+
+func printHistogram(w io.Writer, h *inspect.Histogram) {
+	if h == nil {
+		return
+	}
+	const width = 40
+	fmt.Fprintf(w, "\ntime in UTC, %s a line\n", inWords(h.WidthMS))
+	most := slices.Max(h.Counts)
+	for i, n := range h.Counts {
+		at := h.From.Add(time.Duration(int64(i)*h.WidthMS) * time.Millisecond)
+		bar := strings.Repeat("#", int((n*width+most-1)/most))
+		line := fmt.Sprintf("  %s %9d %s", at.Format(layoutFor(h.WidthMS)), n, bar)
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
+	}
+}
+
+// inWords writes a width of a histogram in its largest unit.
+func inWords(ms int64) string {
+	unit, name := int64(1), "millisecond"
+	for _, u := range []struct {
+		ms   int64
+		name string
+	}{{1000, "second"}, {60_000, "minute"}, {3_600_000, "hour"}, {86_400_000, "day"}} {
+		if ms >= u.ms {
+			unit, name = u.ms, u.name
+		}
+	}
+	return count(ms/unit, name)
+}
+
+// layoutFor leaves out of a time what is 0 at the beginning of every stretch of so many milliseconds.
+func layoutFor(ms int64) string {
+	switch {
+	case ms < 1000:
+		return "2006-01-02 15:04:05.000"
+	case ms < 60_000:
+		return "2006-01-02 15:04:05"
+	case ms < 86_400_000:
+		return "2006-01-02 15:04"
+	default:
+		return "2006-01-02"
+	}
+}
+
+func printGaps(w io.Writer, c *inspect.Contents) {
+	if c.Histogram == nil {
+		return
+	}
+	fmt.Fprintf(w, "\nlongest times without an invocation\n")
+	for _, g := range c.Gaps {
+		layout := layoutFor(1)
+		fmt.Fprintf(w, "  %-14s from %s to %s\n", gapLength(g.Seconds), g.From.Format(layout), g.To.Format(layout))
+	}
+	if len(c.Gaps) == 0 {
+		fmt.Fprintf(w, "  none of %s or more\n", inWords(c.GapResolutionMS))
+	}
+}
+
+func gapLength(seconds float64) string {
+	if days := seconds / (24 * 60 * 60); days >= 3 {
+		return fmt.Sprintf("%.1f days", days)
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond).String()
+}
+
+func printDuplicates(w io.Writer, d inspect.Duplicates) {
+	if d.Invocations == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nduplicates\n  %s of an event that came before, such as\n", count(d.Invocations, "invocation"))
+	for _, id := range d.Examples {
+		fmt.Fprintf(w, "    %s\n", fit(id, 76))
 	}
 }
 

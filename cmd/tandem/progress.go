@@ -196,7 +196,8 @@ func (b *targetBars) add(i int, name string, s replay.Snapshot) *mpb.Bar {
 // besideBar is what stands to the right of a target's bar: rate, errors and time left.
 func besideBar(s replay.Snapshot, target int, elapsed time.Duration) string {
 	t := s.Targets[target]
-	return fmt.Sprintf(" %6s, %d errors, %s left", rateOf(s, elapsed), t.Done-t.Statuses[capture.StatusOK], timeLeft(s, elapsed))
+	errors := t.Done - t.Statuses[capture.StatusOK]
+	return fmt.Sprintf(" %6s, %d errors, %s left", rateOf(s, elapsed), errors, timeLeft(s, elapsed))
 }
 
 // finish leaves the bars as they are: a run that was interrupted keeps the counts that it got to.

@@ -72,7 +72,7 @@ func TestBarsFitATerminal(t *testing.T) {
 		t.Errorf("no bars on a terminal: %q", shown)
 	}
 	bars := 0
-	for line := range strings.FieldsFuncSeq(escape.ReplaceAllString(shown, ""), func(r rune) bool { return r == '\n' || r == '\r' }) {
+	for _, line := range regexp.MustCompile("[\r\n]+").Split(escape.ReplaceAllString(shown, ""), -1) {
 		if n := len([]rune(line)); n > 80 {
 			t.Errorf("%d columns: %s", n, line)
 		}

@@ -44,8 +44,8 @@ inconclusive; 130 interrupted.`,
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "",
 		"config `file` (default "+config.DefaultName+", if it is there)")
-	root.AddCommand(a.demoCommand(), a.captureCommand(), a.inspectCommand(), a.replayCommand(), a.compareCommand(),
-		a.localCommand(), a.versionCommand())
+	root.AddCommand(a.demoCommand(), a.captureCommand(), a.inspectCommand(), a.distillCommand(), a.replayCommand(),
+		a.compareCommand(), a.localCommand(), a.versionCommand())
 	finish(root)
 	return root
 }

@@ -237,7 +237,8 @@ func TestAKilledReplayIsGoneOnWithAndFiresNothingTwiceIntoTheRun(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v:\n%s", err, out)
 	}
-	if want := fmt.Sprintf("\n%d invocations: %d trials, 0 not reached\n", invocations, invocations); !strings.Contains(string(out), want) {
+	want := fmt.Sprintf("\n%d invocations: %d trials, 0 not reached\n", invocations, invocations)
+	if !strings.Contains(string(out), want) {
 		t.Errorf("it does not add up:\n%s", out)
 	}
 	if got := trialsIn(t, run); got != int64(invocations) {

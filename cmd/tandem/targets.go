@@ -36,7 +36,8 @@ type targetBuilder struct {
 }
 
 // buildTargets returns the deployments of each function in the config.
-func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recording, inFlight int) (map[string][]replay.Deployment, error) {
+func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recording, inFlight int) (
+	map[string][]replay.Deployment, error) {
 	b := &targetBuilder{
 		objects: rec, inFlight: inFlight, http: replay.NewHTTPClient(replay.HTTPOptions{InFlight: inFlight}),
 	}
@@ -56,7 +57,8 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 		targets[name] = []replay.Deployment{l, az}
 	}
 	if len(targets) == 0 {
-		return nil, fmt.Errorf("no functions to fire at: name them under functions in %s, or give a config with -c", config.DefaultName)
+		return nil, fmt.Errorf("no functions to fire at: name them under functions in %s, or give a config with -c",
+			config.DefaultName)
 	}
 	return targets, nil
 }
