@@ -32,7 +32,8 @@ type fileSink struct {
 }
 
 func newEncoder() (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true))
+	// A frame seldom has more than 1 MiB, so a larger window finds nothing more, and takes its size twice in memory.
+	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true), zstd.WithWindowSize(1<<20))
 }
 
 func openFileSink(path string, opts WriterOptions) (*fileSink, *Cut, error) {
