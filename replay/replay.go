@@ -113,16 +113,20 @@ const (
 
 // Run replays a recording and returns the manifest of the run as it is in Dir.
 //
-// Nothing is fired before the whole recording was read once and found to be sound. When firing ends, nothing more is
-// fired and what is in flight may finish; the run then is not complete and can be resumed, and there is no error.
-// When ctx ends, what is in flight is cut off, its trials are not written, so that a resumed run fires these invocations
-// again, and ctx's error is returned. The manifest is nil if the run did not begin.
+// Nothing is fired before the whole recording was read once and found to be sound; when firing ends meanwhile, there is
+// an error. When firing ends later, nothing more is fired and what is in flight may finish; the run then is not complete
+// and can be resumed, and there is no error. When ctx ends, what is in flight is cut off, its trials are not written, so
+// that a resumed run fires these invocations again, and ctx's error is returned. The manifest is nil if the run did not
+// begin.
 func Run(ctx, firing context.Context, opts Options) (*RunManifest, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	l, err := openLog(ctx, &opts)
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(firing, stop)() // before the first is fired, there is nothing to wait for
+	l, err := openLog(reading, &opts)
 	if err != nil {
 		return nil, err
 	}

@@ -353,6 +353,15 @@ func TestStopLetsWhatIsInFlightFinish(t *testing.T) {
 	resumeToTheEnd(t, opts, 30, m)
 }
 
+func TestStopWhileTheRecordingIsReadBeginsNoRun(t *testing.T) {
+	opts := optionsFor(t, writeRecording(t, orders(3)...), func(http.ResponseWriter, *http.Request) { t.Error("fired") })
+	firing, stop := context.WithCancel(t.Context())
+	stop()
+	if m, err := replay.Run(t.Context(), firing, opts); !errors.Is(err, context.Canceled) || m != nil {
+		t.Errorf("got %+v, %v", m, err)
+	}
+}
+
 func TestCancelWritesNoTrialOfWhatWasCutOff(t *testing.T) {
 	recording := writeRecording(t, orders(30)...)
 	g := newGate()

@@ -27,7 +27,11 @@ func (s Stats) Lost() int64 { return s.Dropped + s.Failed + s.TooLarge + s.Cut }
 
 // String says what became of all requests, in one line that adds up.
 func (s Stats) String() string {
-	line := fmt.Sprintf("%d requests: %d recorded", s.Seen, s.Recorded)
+	noun := "requests"
+	if s.Seen == 1 {
+		noun = "request"
+	}
+	line := fmt.Sprintf("%d %s: %d recorded", s.Seen, noun, s.Recorded)
 	for _, c := range []struct {
 		n    int64
 		what string

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// server is an HTTP server on a free port of the loopback interface.
+// server is an HTTP server on a port of the loopback interface.
 type server struct {
 	listener net.Listener
 	http     *http.Server
@@ -20,11 +20,18 @@ type server struct {
 // closeTime is how long requests that are being answered get to notice that the server closes.
 const closeTime = time.Second
 
-func serve(handler http.Handler, errorLog *log.Logger) (*server, error) {
+func listen() (net.Listener, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("runtime API: %w", err)
 	}
+	return listener, nil
+}
+
+// serve serves on listener until close. Watch sees the connections come and go; it may be nil.
+func serve(listener net.Listener, handler http.Handler, errorLog *log.Logger,
+	watch func(net.Conn, http.ConnState),
+) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &server{
 		listener: listener,
@@ -32,6 +39,7 @@ func serve(handler http.Handler, errorLog *log.Logger) (*server, error) {
 			Handler:     handler,
 			BaseContext: func(net.Listener) context.Context { return ctx },
 			ErrorLog:    errorLog,
+			ConnState:   watch,
 		},
 		cancel: cancel,
 		served: make(chan struct{}),
@@ -40,7 +48,7 @@ func serve(handler http.Handler, errorLog *log.Logger) (*server, error) {
 		defer close(s.served)
 		s.http.Serve(listener) //nolint:errcheck // always ErrServerClosed, by close
 	}()
-	return s, nil
+	return s
 }
 
 func (s *server) addr() string { return s.listener.Addr().String() }
