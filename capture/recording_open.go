@@ -87,6 +87,9 @@ func (r *Recording) open(path string) error {
 		return err
 	}
 	if info.IsDir() {
+		if isRun(path) {
+			return fmt.Errorf("%s is a run, not a recording: compare reads it", path)
+		}
 		r.dir = path
 		if err := r.readManifest(); err != nil {
 			return err
@@ -99,6 +102,12 @@ func (r *Recording) open(path string) error {
 		Salvage:  r.opts.Salvage,
 	})
 	return err
+}
+
+// isRun reports whether a folder holds trials, which are easily taken for a recording by its name.
+func isRun(dir string) bool {
+	found, err := filepath.Glob(filepath.Join(dir, "trials-*.jsonl*"))
+	return err == nil && len(found) > 0
 }
 
 func (r *Recording) readManifest() (err error) {

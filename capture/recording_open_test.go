@@ -209,3 +209,15 @@ func TestStdinIsRemovedInTheEnd(t *testing.T) {
 		t.Errorf("%v is left: %v", left, err)
 	}
 }
+
+func TestARunIsNotARecording(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"manifest.json": `{"version":1,"recording":{}}`, "trials-000001.jsonl": "{}\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(dir, OpenOptions{}); err == nil || !strings.Contains(err.Error(), "is a run, not a recording") {
+		t.Errorf("Open of a run: %v", err)
+	}
+}
