@@ -240,7 +240,7 @@ func (w *Writer) PutObject(r io.Reader) (sha256hex string, size int64, err error
 		return "", 0, errors.New("keep an object: a recording in one file has no place for it: record into a folder")
 	}
 	folder := filepath.Join(w.dir, filepath.FromSlash(objectsFolder))
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", 0, err
 	}
 	temp, err := os.CreateTemp(folder, "new-*")
@@ -264,11 +264,6 @@ func (w *Writer) publishObject(temp *os.File, path string) error {
 	if _, err := os.Stat(path); err == nil {
 		temp.Close()
 		return os.Remove(temp.Name())
-	}
-	if err := temp.Chmod(0o644); err != nil {
-		temp.Close()
-		os.Remove(temp.Name())
-		return err
 	}
 	if err := journal.Publish(temp, path); err != nil {
 		return err

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -388,4 +390,37 @@ func readObject(r *Recording, hash string) (string, error) {
 	defer object.Close()
 	content, err := io.ReadAll(object)
 	return string(content), err
+}
+
+func TestARecordingIsForItsOwnerAlone(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // its files have no such bits
+	}
+	dir := filepath.Join(t.TempDir(), "orders.rec")
+	w, err := Create(dir, CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.PutObject(strings.NewReader("content")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(&Invocation{Function: "f", Event: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -5,6 +5,8 @@
 // compressed file is a sequence of zstd frames with checksums. A [Writer] makes each frame of whole lines and writes
 // it with one call, so a file that was cut off anywhere still holds every line of the frames before the cut. A
 // [Reader] hands out the lines of a frame only after its checksum was verified.
+//
+// Files and folders that it makes are for their owner alone, because what is recorded is production data.
 package journal
 
 import (

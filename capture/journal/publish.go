@@ -29,7 +29,7 @@ func Publish(temp *os.File, path string) error {
 
 // WriteFile makes data the content of path, replacing what is there, so that at any moment either is there whole.
 func WriteFile(path string, data []byte) error {
-	temp, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	temp, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

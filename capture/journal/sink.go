@@ -41,7 +41,7 @@ func openFileSink(path string, opts WriterOptions) (*fileSink, *Cut, error) {
 	if !opts.Append {
 		flags |= os.O_EXCL
 	}
-	file, err := os.OpenFile(path, flags, 0o644)
+	file, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,7 +111,7 @@ type folderSink struct {
 }
 
 func openFolderSink(path, prefix string, opts WriterOptions) (*folderSink, *Cut, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, nil, err
 	}
 	dir, err := os.Open(path)
@@ -166,7 +166,7 @@ func (s *folderSink) write(text []byte) (int, error) {
 // begin makes the file of the next segment.
 func (s *folderSink) begin() error {
 	path := filepath.Join(s.dir.Name(), segmentName(s.prefix, s.number))
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
