@@ -120,7 +120,7 @@ func FuzzTimeline(f *testing.F) {
 	f.Add(uint64(2), 1, int64(1))
 	f.Fuzz(func(t *testing.T, seed uint64, n int, span int64) {
 		if n < 1 || n > 2000 || span < 1 || span > int64(200*365*24*time.Hour) {
-			t.Skip()
+			return
 		}
 		checkTimeline(t, someTimes(rand.New(rand.NewPCG(seed, 0)), n, time.Duration(span)))
 	})
