@@ -346,7 +346,7 @@ func TestKilledDuringAnInvocationLosesThatOne(t *testing.T) {
 	}
 	p.invoke(`{"n":3}`)
 	p.shutDown("spindown")
-	told(t, p, "lost 1 invocations: 1 the recorder was killed")
+	told(t, p, "lost 1 invocations: 1 ") // why depends on whether the worker still said that it had seen it
 	told(t, p, "3 invocations: 2 recorded, 1 lost")
 	if diff := cmp.Diff([]string{`{"n":1}`, `{"n":3}`}, eventsOf(recorded(t, rec))); diff != "" {
 		t.Errorf("recorded (-want +got):\n%s", diff)
