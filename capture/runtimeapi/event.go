@@ -71,22 +71,6 @@ func (t *tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newTee returns a tee of body, of which it keeps up to max bytes.
-func newTee(body io.ReadCloser, max int, length int64) *tee {
-	t := &tee{ReadCloser: body, max: max, length: length}
-	if length > 0 && length <= int64(max) {
-		t.copied = make([]byte, 0, length)
-	}
-	return t
-}
-
-// tooLarge tells whether more was read than is kept.
-func (t *tee) tooLarge() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.n > int64(t.max)
-}
-
 // all returns the body, and whether it has been read to its end and is not larger than max.
 func (t *tee) all() (body []byte, ok bool) {
 	t.mu.Lock()

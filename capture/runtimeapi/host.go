@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -71,8 +70,7 @@ var ErrClosed = errors.New("the runtime API host is closed")
 //
 // All methods may be called by several goroutines at once.
 type Host struct {
-	handler http.Handler
-	server  *server
+	server *server
 
 	mu        sync.Mutex
 	changed   chan struct{} // closed and replaced whenever one of the fields below changes
@@ -92,21 +90,17 @@ type work struct {
 
 // NewHost starts a Host on a free loopback port. Close it when done.
 func NewHost() (*Host, error) {
-	listener, err := listen()
+	h := &Host{changed: make(chan struct{})}
+	var err error
+	h.server, err = serve(h.routes(), nil)
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{changed: make(chan struct{})}
-	h.handler = h.routes()
-	h.server = serve(listener, h, nil, nil)
 	return h, nil
 }
 
 // Addr returns the host's address in the form of AWS_LAMBDA_RUNTIME_API, "127.0.0.1:port".
 func (h *Host) Addr() string { return h.server.addr() }
-
-// ServeHTTP serves the API to a runtime that does not come to Addr, such as one whose requests pass another server.
-func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.ServeHTTP(w, r) }
 
 // Ready waits until the runtime waits for an event: once it is initialized, and again when it is done with what it
 // was given last, which is later than when it posted its response. The error is an [*InitError] when the runtime

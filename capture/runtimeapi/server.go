@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// server is an HTTP server on a port of the loopback interface.
+// server is an HTTP server on a free port of the loopback interface.
 type server struct {
 	listener net.Listener
 	http     *http.Server
@@ -20,18 +20,11 @@ type server struct {
 // closeTime is how long requests that are being answered get to notice that the server closes.
 const closeTime = time.Second
 
-func listen() (net.Listener, error) {
+func serve(handler http.Handler, errorLog *log.Logger) (*server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("runtime API: %w", err)
 	}
-	return listener, nil
-}
-
-// serve serves on listener until close. Watch sees the connections come and go; it may be nil.
-func serve(listener net.Listener, handler http.Handler, errorLog *log.Logger,
-	watch func(net.Conn, http.ConnState),
-) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &server{
 		listener: listener,
@@ -39,7 +32,6 @@ func serve(listener net.Listener, handler http.Handler, errorLog *log.Logger,
 			Handler:     handler,
 			BaseContext: func(net.Listener) context.Context { return ctx },
 			ErrorLog:    errorLog,
-			ConnState:   watch,
 		},
 		cancel: cancel,
 		served: make(chan struct{}),
@@ -48,7 +40,7 @@ func serve(listener net.Listener, handler http.Handler, errorLog *log.Logger,
 		defer close(s.served)
 		s.http.Serve(listener) //nolint:errcheck // always ErrServerClosed, by close
 	}()
-	return s
+	return s, nil
 }
 
 func (s *server) addr() string { return s.listener.Addr().String() }
