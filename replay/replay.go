@@ -123,6 +123,9 @@ func Run(ctx, firing context.Context, opts Options) (*RunManifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := firing.Err(); err != nil {
+		return nil, err
+	}
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(firing, stop)() // before the first is fired, there is nothing to wait for
