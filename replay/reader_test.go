@@ -68,3 +68,9 @@ func readAll(path string, opts replay.RunOptions) (trials int, notices []string,
 	}
 	return trials, run.Notices(), nil
 }
+
+func TestARunIsNotReadFromStdin(t *testing.T) {
+	if _, err := replay.OpenRun("-", replay.RunOptions{}); err == nil || !strings.Contains(err.Error(), "name its folder or file") {
+		t.Errorf("OpenRun(-): %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
@@ -27,6 +28,9 @@ type RunReader struct {
 // OpenRun opens a run: a folder that [Run] made or is making, or a lone .jsonl or .jsonl.zst file of trials, whoever
 // made it.
 func OpenRun(path string, opts RunOptions) (*RunReader, error) {
+	if path == "-" {
+		return nil, errors.New("a run is read more than once, so not from stdin: name its folder or file")
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("open run: %w", err)
