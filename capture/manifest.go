@@ -31,9 +31,9 @@ type Manifest struct {
 	// From and To are the times of the first and the last invocation; zero where no invocation has a time.
 	From time.Time `json:"from,omitzero"`
 	To   time.Time `json:"to,omitzero"`
-	// Redaction is null in recordings that hold what was captured as it was.
-	Redaction json.RawMessage `json:"redaction"`
-	Counts    Counts          `json:"counts"`
+	// Redaction is null where nothing is known to have been replaced: the recording may hold secrets.
+	Redaction *Redaction `json:"redaction" jsonschema:"nullable"`
+	Counts    Counts     `json:"counts"`
 	// Complete is set when the recording was closed. Until then, and after a kill, Counts are those of the start.
 	Complete bool `json:"complete"`
 }
@@ -45,9 +45,12 @@ type Counts struct {
 	Lost        int64 `json:"lost"` // invocations that were seen and could not be recorded
 }
 
-// add counts one more invocation.
-func (m *Manifest) add(inv *Invocation) {
+// add counts one more invocation, and what was replaced in it.
+func (m *Manifest) add(inv *Invocation, replaced map[string]int64) {
 	m.Counts.Invocations++
+	for kind, n := range replaced {
+		m.Redaction.Replaced[kind] += n
+	}
 	if kind, _, _ := strings.Cut(inv.Source, ":"); kind != "" {
 		if i, found := slices.BinarySearch(m.Sources, kind); !found {
 			m.Sources = slices.Insert(m.Sources, i, kind)

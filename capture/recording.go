@@ -35,12 +35,17 @@ type CreateOptions struct {
 	Stdout io.Writer
 	// Journal says when lines are written. Its Append is not used.
 	Journal journal.WriterOptions
+	// Redactor replaces what must not be in the recording; nil writes all as it is.
+	Redactor Redactor
+	// Redaction is what was replaced before in the invocations that will be written; nil for nothing.
+	Redaction *Redaction
 }
 
 // A Writer writes a recording. Its methods may be called concurrently.
 type Writer struct {
-	dir   string // "" when the recording is not a folder
-	lines *journal.Writer
+	dir      string // "" when the recording is not a folder
+	lines    *journal.Writer
+	redactor Redactor // nil for none
 
 	objects sync.Mutex // held to make an object appear
 
@@ -58,7 +63,8 @@ type Writer struct {
 // A folder's manifest says that the recording is not complete until [Writer.Close]. Only a folder can have objects.
 func Create(path string, opts CreateOptions) (*Writer, error) {
 	if path == "-" {
-		return &Writer{lines: journal.NewWriter(opts.Stdout, opts.Journal)}, nil
+		w := &Writer{lines: journal.NewWriter(opts.Stdout, opts.Journal), redactor: opts.Redactor}
+		return w, w.manifest.redact(opts)
 	}
 	fresh, err := isFresh(path)
 	if err != nil {
@@ -67,7 +73,7 @@ func Create(path string, opts CreateOptions) (*Writer, error) {
 	if !fresh && !opts.Append {
 		return nil, existsError(path)
 	}
-	w := &Writer{}
+	w := &Writer{redactor: opts.Redactor}
 	if !journal.IsFile(path) {
 		w.dir = path
 		if !fresh { // only a recording may be repaired
@@ -83,11 +89,9 @@ func Create(path string, opts CreateOptions) (*Writer, error) {
 		}
 		return nil, err
 	}
-	if w.dir != "" {
-		if err := w.begin(fresh, opts.Tool); err != nil {
-			w.lines.Close()
-			return nil, err
-		}
+	if err := w.begin(fresh, opts); err != nil {
+		w.lines.Close()
+		return nil, err
 	}
 	return w, nil
 }
@@ -119,8 +123,11 @@ func isFresh(path string) (bool, error) {
 }
 
 // begin writes the first manifest. When it goes on with a recording that was not closed, the counts are made anew.
-func (w *Writer) begin(fresh bool, tool string) error {
+func (w *Writer) begin(fresh bool, opts CreateOptions) error {
 	m := &w.manifest
+	if w.dir == "" {
+		return m.redact(opts)
+	}
 	if fresh {
 		now := time.Now().UTC()
 		*m = Manifest{Version: RecordingVersion, ID: ulid.Make().String(), CreatedAt: now, Sources: []string{}}
@@ -136,7 +143,10 @@ func (w *Writer) begin(fresh bool, tool string) error {
 			}
 		}
 	}
-	m.Tandem = tool
+	if err := m.redact(opts); err != nil {
+		return fmt.Errorf("append to %s: %w", w.dir, err)
+	}
+	m.Tandem = opts.Tool
 	m.Complete = false
 	return m.write(w.dir)
 }
@@ -152,7 +162,7 @@ func (w *Writer) recount() error {
 		if err != nil {
 			return err
 		}
-		w.manifest.add(inv)
+		w.manifest.add(inv, nil)
 	}
 	w.manifest.Counts.Objects, err = countObjects(w.dir)
 	return err
@@ -190,12 +200,25 @@ func (w *Writer) Cut() *journal.Cut { return w.lines.Cut() }
 // Stats tells how many invocations were accepted and how many of them a kill can no longer lose.
 func (w *Writer) Stats() journal.Stats { return w.lines.Stats() }
 
-// Write adds one invocation, which it does not keep. When inv has no ID, Write sets it to a new ULID, which is
-// greater than all that this Writer made before. An error does not spoil the recording unless it is one of the disk,
-// which all later calls return as well.
+// Manifest returns what the manifest would say now. One file has none, but is counted all the same.
+func (w *Writer) Manifest() Manifest {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := w.manifest
+	m.Redaction = m.Redaction.clone()
+	return m
+}
+
+// Write adds one invocation, which it does not keep, with what the Redactor replaces replaced. When inv has no ID,
+// Write sets it to a new ULID, which is greater than all that this Writer made before. An error does not spoil the
+// recording unless it is one of the disk, which all later calls return as well; it tells nothing of the event.
 func (w *Writer) Write(inv *Invocation) error {
 	if inv.Function == "" {
 		return errors.New("write invocation: no function")
+	}
+	written, replaced := inv, map[string]int64(nil)
+	if w.redactor != nil {
+		written, replaced = w.redactor.Redact(inv)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -204,11 +227,11 @@ func (w *Writer) Write(inv *Invocation) error {
 		if err != nil {
 			return fmt.Errorf("make an invocation ID: %w", err)
 		}
-		inv.ID = id
+		inv.ID, written.ID = id, id
 	} else if strings.ContainsFunc(inv.ID, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		return fmt.Errorf("write invocation: ID %q has white space in it", inv.ID)
+		return errors.New("write invocation: its ID has white space in it")
 	}
-	line, err := inv.AppendJSON(w.buf[:0])
+	line, err := written.AppendJSON(w.buf[:0])
 	if err != nil {
 		return err
 	}
@@ -216,7 +239,7 @@ func (w *Writer) Write(inv *Invocation) error {
 	if err := w.lines.Append(line); err != nil {
 		return fmt.Errorf("write invocation %s: %w", inv.ID, err)
 	}
-	w.manifest.add(inv)
+	w.manifest.add(written, replaced)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"tandem/capture/effects"
+	"tandem/capture/redact"
 	"tandem/compare"
 )
 
@@ -20,6 +21,8 @@ type Config struct {
 	// says nothing of rules, and empty when it says that there are none.
 	Rules []compare.Rule  `yaml:"-"`
 	Gates map[string]Gate `yaml:"gates"`
+	// Redact says what recordings must not have, beside credentials. The rules were all validated.
+	Redact []redact.Rule `yaml:"redact"`
 	// Hash is the SHA-256 of the file in lower-case hex, before variables were filled in.
 	Hash string `yaml:"-"`
 

@@ -35,8 +35,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Load reads the config in path. With an empty path it reads the one in the current folder, and returns the empty
-// Config when there is none. Getenv looks up variables, as os.LookupEnv does.
-func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
+// Config when there is none. See [Parse] for the rest.
+func Load(path string, getenv func(string) (string, bool), sections ...string) (*Config, error) {
 	optional := path == ""
 	if optional {
 		path = DefaultName
@@ -48,12 +48,14 @@ func Load(path string, getenv func(string) (string, bool)) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the config: %w", err)
 	}
-	return Parse(path, text, getenv)
+	return Parse(path, text, getenv, sections...)
 }
 
-// Parse reads a config. Name is the file's, for errors, which are of type [*Error].
-func Parse(name string, text []byte, getenv func(string) (string, bool)) (c *Config, err error) {
-	l := loader{name: name}
+// Parse reads a config. Name is the file's, for errors, which are of type [*Error]. Getenv looks up variables, as
+// os.LookupEnv does. Sections are the keys at the top that the caller wants, all by default: what is wrong with the
+// values of others is no error, a variable that is not set least of all, and they are not to be used.
+func Parse(name string, text []byte, getenv func(string) (string, bool), sections ...string) (c *Config, err error) {
+	l := loader{name: name, sections: sections}
 	// The YAML package panics on some malformed documents, which fuzzing found: those with tags, for one.
 	defer func() {
 		if p := recover(); p != nil {
@@ -85,8 +87,14 @@ func Parse(name string, text []byte, getenv func(string) (string, bool)) (c *Con
 
 // loader reads one file.
 type loader struct {
-	name string
-	body ast.Node
+	name     string
+	body     ast.Node
+	sections []string // that are wanted; none for all
+	unset    error    // the first variable that is wanted and not set
+}
+
+func (l *loader) wants(section string) bool {
+	return len(l.sections) == 0 || slices.Contains(l.sections, section)
 }
 
 // yamlError takes the line and the message out of an error of the YAML package, whose own form spreads over many
@@ -105,21 +113,32 @@ func (l *loader) yamlError(err error) error {
 
 var variable = regexp.MustCompile(`\$\{([^}]*)\}`)
 
-// expand fills in ${VAR} in all texts.
+// expand fills in ${VAR} in all texts. Where nobody wants the text, a variable may be unset, and stays.
 func (l *loader) expand(getenv func(string) (string, bool)) error {
-	e := expander{loader: l, getenv: getenv}
-	ast.Walk(&e, l.body)
-	return e.err
+	e := expander{loader: l, getenv: getenv, wanted: true}
+	body, ok := l.body.(*ast.MappingNode)
+	if !ok {
+		ast.Walk(&e, l.body)
+		return l.unset
+	}
+	for _, section := range body.Values {
+		e.wanted = l.wants(section.Key.GetToken().Value)
+		ast.Walk(&e, section)
+	}
+	return l.unset
 }
 
 type expander struct {
 	*loader
 	getenv func(string) (string, bool)
-	err    error
+	wanted bool // what is walked
 }
 
 // Visit implements [ast.Visitor].
 func (e *expander) Visit(node ast.Node) ast.Visitor {
+	if _, ok := node.(*ast.AnchorNode); ok {
+		return &expander{loader: e.loader, getenv: e.getenv, wanted: true} // for others may refer to it
+	}
 	text, ok := node.(*ast.StringNode)
 	if !ok {
 		return e
@@ -127,8 +146,11 @@ func (e *expander) Visit(node ast.Node) ast.Visitor {
 	text.Value = variable.ReplaceAllStringFunc(text.Value, func(reference string) string {
 		name := reference[2 : len(reference)-1]
 		value, set := e.getenv(name)
-		if !set && e.err == nil {
-			e.err = &Error{e.name, text.GetToken().Position.Line, fmt.Errorf("the environment variable %s is not set", name)}
+		if !set && !e.wanted {
+			return reference
+		}
+		if !set && e.unset == nil {
+			e.unset = &Error{e.name, text.GetToken().Position.Line, fmt.Errorf("the environment variable %s is not set", name)}
 		}
 		return value
 	})
@@ -160,20 +182,37 @@ func (l *loader) check(c *Config) error {
 	if c.Version != Version {
 		return l.fail(fmt.Errorf("version: this tandem reads version %d, not %d", Version, c.Version), "version")
 	}
-	if err := c.Resources.Validate(); err != nil {
-		return l.fail(err, "resources")
-	}
-	for name, f := range c.Functions {
-		if err := l.checkFunction(name, f); err != nil {
-			return err
+	if l.wants("resources") {
+		if err := c.Resources.Validate(); err != nil {
+			return l.fail(err, "resources")
 		}
 	}
-	for name, g := range c.Gates {
-		if err := l.checkGate(name, g); err != nil {
-			return err
+	if l.wants("functions") {
+		for name, f := range c.Functions {
+			if err := l.checkFunction(name, f); err != nil {
+				return err
+			}
 		}
 	}
-	return l.readRules(c)
+	if l.wants("gates") {
+		for name, g := range c.Gates {
+			if err := l.checkGate(name, g); err != nil {
+				return err
+			}
+		}
+	}
+	if l.wants("redact") {
+		for i, r := range c.Redact {
+			if err := r.Validate(); err != nil {
+				key, _, _ := strings.Cut(err.Error(), ":")
+				return l.fail(err, "redact", i, key)
+			}
+		}
+	}
+	if l.wants("rules") {
+		return l.readRules(c)
+	}
+	return nil
 }
 
 func (l *loader) checkFunction(name string, f Function) error {

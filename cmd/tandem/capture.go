@@ -1,9 +1,16 @@
 package main
 
 import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"tandem/capture"
+	"tandem/capture/redact"
 )
 
 func (a *app) captureCommand() *cobra.Command {
@@ -11,7 +18,12 @@ func (a *app) captureCommand() *cobra.Command {
 		Use:   "capture",
 		Short: "Record invocations from where they can be had",
 		Long: `capture writes a recording: a folder, one .jsonl or .jsonl.zst file, or - for
-stdout. Functions that run here are recorded by tandem local lambda --record.`,
+stdout. Functions that run here are recorded by tandem local lambda --record.
+
+Credentials are replaced by tokens before anything is written, unless
+--no-redact says otherwise; the config's redact says what else is replaced.
+Tokens are made with a random key, or with the one in ` + redactKeyEnv + `, of 16
+bytes or more.`,
 		Example: `  tandem capture import events/ --function create-order -o orders.rec
   tandem capture http --to https://api.example.com --function f -o orders.rec`,
 	}
@@ -21,21 +33,42 @@ stdout. Functions that run here are recorded by tandem local lambda --record.`,
 
 // recordingFlags are the flags of commands that write a recording.
 type recordingFlags struct {
-	out    string
-	append bool
+	out      string
+	append   bool
+	noRedact bool
 }
 
 func (r *recordingFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&r.out, "output", "o", "",
 		"`recording` to write: a folder, a .jsonl or .jsonl.zst file, or - for stdout (required)")
-	cmd.Flags().BoolVar(&r.append, "append", false, "go on with a recording that is there")
 	cobra.CheckErr(cmd.MarkFlagRequired("output"))
+	cmd.Flags().BoolVar(&r.append, "append", false, "go on with a recording that is there")
+	r.registerNoRedact(cmd)
 }
 
-// createRecording begins a recording. Commands call it last, when nothing else can be wrong with what they were asked
-// to do, so that a mistake leaves nothing behind that is in the way of the next try.
-func (a *app) createRecording(path string, appendTo bool) (*capture.Writer, error) {
-	w, err := capture.Create(path, capture.CreateOptions{Append: appendTo, Tool: toolVersion(), Stdout: a.stdout})
+func (r *recordingFlags) registerNoRedact(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&r.noRedact, "no-redact", false, "record secrets as they are, in place of tokens for them")
+}
+
+// createRecording begins a recording, which secrets do not get into unless the flags say so. Commands call it last,
+// when nothing else can be wrong with what they were asked to do, so that a mistake leaves nothing behind that is in
+// the way of the next try.
+func (a *app) createRecording(flags recordingFlags) (*capture.Writer, error) {
+	opts := capture.CreateOptions{Append: flags.append}
+	if !flags.noRedact {
+		redactor, err := a.redactor()
+		if err != nil {
+			return nil, err
+		}
+		opts.Redactor = redactor
+	}
+	return a.create(flags.out, opts)
+}
+
+// create begins a recording with options that need no Tool or Stdout.
+func (a *app) create(path string, opts capture.CreateOptions) (*capture.Writer, error) {
+	opts.Tool, opts.Stdout = toolVersion(), a.stdout
+	w, err := capture.Create(path, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +76,50 @@ func (a *app) createRecording(path string, appendTo bool) (*capture.Writer, erro
 		a.say("%s", cut)
 	}
 	return w, nil
+}
+
+// redactKeyEnv names the variable with the key of tokens that several recordings are to have alike.
+const redactKeyEnv = "TANDEM_REDACT_KEY"
+
+// redactor returns what replaces secrets, by the config's rules and the environment's key.
+func (a *app) redactor() (*redact.Redactor, error) {
+	cfg, err := a.config("redact")
+	if err != nil {
+		return nil, err
+	}
+	opts := redact.Options{Rules: cfg.Redact}
+	if key, ok := os.LookupEnv(redactKeyEnv); ok {
+		opts.Key = []byte(key)
+	}
+	r, err := redact.New(opts)
+	if err != nil && opts.Key != nil {
+		return nil, fmt.Errorf("%s: %w", redactKeyEnv, err)
+	}
+	return r, err
+}
+
+// closeRecording ends a recording and says what is not in it as it was captured.
+func (a *app) closeRecording(w *capture.Writer) error {
+	err := w.Close()
+	m := w.Manifest()
+	if m.Redaction == nil {
+		return err
+	}
+	if m.Counts.Objects > 0 {
+		a.say("%s kept as they are: tandem inspect --secrets searches them", count(m.Counts.Objects, "pinned object"))
+	}
+	if len(m.Redaction.Replaced) == 0 {
+		return err
+	}
+	var kinds []string
+	var all int64
+	for _, kind := range slices.Sorted(maps.Keys(m.Redaction.Replaced)) {
+		n := m.Redaction.Replaced[kind]
+		kinds = append(kinds, fmt.Sprintf("%s %d", kind, n))
+		all += n
+	}
+	a.say("%s replaced: %s", count(all, "secret"), strings.Join(kinds, ", "))
+	return err
 }
 
 // A lateSink is a recording that is begun after what will write to it was made.

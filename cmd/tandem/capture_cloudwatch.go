@@ -78,7 +78,7 @@ func (a *app) captureCloudWatch(ctx context.Context, opts captureCloudWatchOptio
 		return err
 	}
 	o.Client, o.Logf = cloudwatch.NewClient(cfg, opts.endpoint), a.say
-	w, err := a.createRecording(opts.out.out, opts.out.append)
+	w, err := a.createRecording(opts.out)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (a *app) captureCloudWatch(ctx context.Context, opts captureCloudWatchOptio
 	if errors.Is(err, context.Canceled) && o.Dir != "" {
 		a.say("interrupted: the same command with --append goes on")
 	}
-	return errors.Join(err, w.Close())
+	return errors.Join(err, a.closeRecording(w))
 }
 
 // parse reads what the flags say. Client, Sink and Logf are left to the caller.

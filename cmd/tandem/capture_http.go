@@ -67,7 +67,7 @@ func (a *app) captureHTTP(ctx context.Context, opts captureHTTPOptions) error {
 	var all servers
 	server, err := all.listen(opts.addr)
 	if err == nil {
-		sink.Writer, err = a.createRecording(opts.out.out, opts.out.append)
+		sink.Writer, err = a.createRecording(opts.out)
 	}
 	if err != nil {
 		return errors.Join(err, all.close(), proxy.Close())
@@ -78,5 +78,5 @@ func (a *app) captureHTTP(ctx context.Context, opts captureHTTPOptions) error {
 	s := proxy.Stats()
 	sink.AddLost(s.Lost())
 	a.say("%s", s)
-	return errors.Join(err, sink.Close())
+	return errors.Join(err, a.closeRecording(sink.Writer))
 }

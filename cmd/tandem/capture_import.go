@@ -62,7 +62,7 @@ func (a *app) captureImport(ctx context.Context, paths []string, opts importer.O
 			return fmt.Errorf("import: %w", err)
 		}
 	}
-	w, err := a.createRecording(out.out, out.append)
+	w, err := a.createRecording(out)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (a *app) captureImport(ctx context.Context, paths []string, opts importer.O
 		a.say("%s", note)
 	}
 	a.say("%s", importSummary(result))
-	return errors.Join(err, w.Close())
+	return errors.Join(err, a.closeRecording(w))
 }
 
 // importSummary says what became of all events, in one line that adds up.

@@ -59,7 +59,7 @@ func (a *app) compare(ctx context.Context, path string, opts compareOptions) err
 
 // rules returns the config's rules, or the preset for the two platforms when there are none in it.
 func (a *app) rules() ([]compare.Rule, error) {
-	cfg, err := a.config()
+	cfg, err := a.config("rules")
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ type distillOptions struct {
 	functions          []string
 	triggers, statuses []string
 	from, to           time.Time
-	prefixIDs          bool
+	prefixIDs, mixed   bool
 	json, salvage      bool
 }
 
@@ -46,7 +46,10 @@ event. It tells what each stands for.
 Several recordings are read one after the other, and pinned objects are copied.
 With --all everything that is selected is kept: so it merges, filters and
 splits. With --split 2, orders.rec becomes orders-1.rec and orders-2.rec, and
-invocations of one SQS message group or one S3 key stay together, in order.`,
+invocations of one SQS message group or one S3 key stay together, in order.
+
+Nothing is redacted again. What is made of recordings without secrets says what
+they say of that.`,
 		Example: `  tandem distill orders.rec -o small.jsonl
   tandem distill orders.rec -o failed.rec --status function_error --per-shape 5
   tandem distill mon.rec tue.rec -o both.rec --all --prefix-ids
@@ -76,6 +79,7 @@ invocations of one SQS message group or one S3 key stay together, in order.`,
 	f.TimeVar(&opts.to, "to", time.Time{}, layouts, "select what happened before this RFC 3339 `time`")
 	f.IntVar(&opts.split, "split", 1, "write `N` recordings")
 	f.BoolVar(&opts.prefixIDs, "prefix-ids", false, "put the number of the recording and - before each ID")
+	f.BoolVar(&opts.mixed, "mixed", false, "put recordings with and without secrets into one")
 	f.BoolVar(&opts.json, "json", false, "print the report as one JSON document")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged, and tell how much")
 	cobra.CheckErr(cmd.MarkFlagRequired("output"))
@@ -161,11 +165,15 @@ func (a *app) distill(ctx context.Context, paths []string, opts distillOptions) 
 		defer rec.Close()
 		sources[i] = distill.Source{Name: path, Recording: rec}
 	}
+	redaction, err := distill.Redaction(sources, opts.mixed)
+	if err != nil {
+		return err
+	}
 	plan, err := distill.Scan(ctx, sources, opts.plan())
 	if err != nil {
 		return err
 	}
-	report, err := a.writeParts(ctx, plan, outs)
+	report, err := a.writeParts(ctx, plan, outs, redaction)
 	if err != nil {
 		return err
 	}
@@ -211,7 +219,8 @@ func refuseExisting(path string) error {
 
 // writeParts carries out a plan. If it cannot, the recordings that it began are removed: they would look like whole
 // ones.
-func (a *app) writeParts(ctx context.Context, plan *distill.Plan, outs []string) (report *distill.Report, err error) {
+func (a *app) writeParts(ctx context.Context, plan *distill.Plan, outs []string, redaction *capture.Redaction) (
+	report *distill.Report, err error) {
 	var writers []*capture.Writer
 	defer func() {
 		for _, w := range writers {
@@ -225,7 +234,7 @@ func (a *app) writeParts(ctx context.Context, plan *distill.Plan, outs []string)
 	}()
 	parts := make([]distill.Part, len(outs))
 	for i, out := range outs {
-		w, err := a.createRecording(out, false)
+		w, err := a.create(out, capture.CreateOptions{Redaction: redaction})
 		if err != nil {
 			return nil, err
 		}

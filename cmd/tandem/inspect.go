@@ -20,7 +20,7 @@ import (
 	"tandem/capture/inspect"
 )
 
-type inspectOptions struct{ json, salvage bool }
+type inspectOptions struct{ json, salvage, secrets bool }
 
 func (a *app) inspectCommand() *cobra.Command {
 	var opts inspectOptions
@@ -31,9 +31,15 @@ func (a *app) inspectCommand() *cobra.Command {
 stdin, and tells how many invocations of which functions, triggers, formats,
 outcomes and shapes are in it, how large their events are, when they happened
 and when nothing did, which events were delivered twice, and whether the
-recording is sound. With an ID it prints that invocation.`,
+recording is sound. With an ID it prints that invocation.
+
+With --secrets it tells where the recording has what a capture replaces, by its
+default and by the config's redact, and never what it is: the invocation, a JSON
+pointer, the kind. Pinned objects are searched, too. It then exits with 1 if it
+found any.`,
 		Example: `  tandem inspect orders.rec
   tandem inspect orders.rec --json | jq .functions
+  tandem inspect orders.rec --secrets
   tandem inspect orders.rec 01M83CWJ7WZQX5EYDGNA00FA46`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,6 +48,9 @@ recording is sound. With an ID it prints that invocation.`,
 				return err
 			}
 			defer rec.Close()
+			if opts.secrets {
+				return a.inspectSecrets(cmd.Context(), rec, args[1:], opts.json)
+			}
 			if len(args) == 2 {
 				return a.inspectOne(rec, args[1])
 			}
@@ -50,6 +59,7 @@ recording is sound. With an ID it prints that invocation.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&opts.json, "json", false, "print one JSON document")
+	f.BoolVar(&opts.secrets, "secrets", false, "tell where there are secrets; the exit code is 1 if there are any")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged, and tell how much")
 	return cmd
 }

@@ -53,7 +53,7 @@ func (a *app) openEffects(ctx context.Context, flags watchFlags) (w watch, err e
 		}
 		return w, nil
 	}
-	cfg, err := a.config()
+	cfg, err := a.config("resources")
 	if err != nil {
 		return w, err
 	}

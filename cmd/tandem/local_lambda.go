@@ -24,8 +24,7 @@ type localLambdaOptions struct {
 	memory      int
 	noQueue     bool
 	watch       watchFlags
-	record      string
-	append      bool
+	record      recordingFlags
 	api         string
 	routes      []string
 }
@@ -40,9 +39,9 @@ aws-lambda-go, and serves the Invoke API for them: the AWS SDKs and the AWS CLI
 work against it. It runs until it is interrupted, and then exits with 0.
 
 With --record, every invocation is recorded as the function got it, with its
-outcome. With --effects, the functions' AWS clients are pointed at a recording
-endpoint that stands in for S3 and SQS. With --api and --route, an API Gateway
-stands in front.`,
+outcome, and with credentials replaced by tokens. With --effects, the functions'
+AWS clients are pointed at a recording endpoint that stands in for S3 and SQS.
+With --api and --route, an API Gateway stands in front.`,
 		Example: `  tandem local lambda --addr 127.0.0.1:9001 --function f=./create-order
   AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x aws lambda invoke \
       --region us-east-1 --endpoint-url http://127.0.0.1:9001 \
@@ -60,8 +59,9 @@ stands in front.`,
 	f.IntVar(&opts.memory, "memory", 128, "memory size that functions are told, in `MB`")
 	f.BoolVar(&opts.noQueue, "no-queue", false, "answer 429 when all environments are busy, as Lambda does")
 	opts.watch.register(cmd)
-	f.StringVar(&opts.record, "record", "", "`recording` to write")
-	f.BoolVar(&opts.append, "append", false, "with --record: go on with a recording that is there")
+	f.StringVar(&opts.record.out, "record", "", "`recording` to write")
+	f.BoolVar(&opts.record.append, "append", false, "with --record: go on with a recording that is there")
+	opts.record.registerNoRedact(cmd)
 	f.StringVar(&opts.api, "api", "", "`address` of an API Gateway with payload format 2.0")
 	f.StringArrayVar(&opts.routes, "route", nil, "with --api: `NAME=ROUTE`, such as f='POST /orders/{id}'")
 	cobra.CheckErr(cmd.MarkFlagRequired("function"))
@@ -101,8 +101,8 @@ func (a *app) localLambda(ctx context.Context, opts localLambdaOptions) (err err
 	if err != nil {
 		return err
 	}
-	if opts.record != "" {
-		if sink.recording, err = a.createRecording(opts.record, opts.append); err != nil {
+	if opts.record.out != "" {
+		if sink.recording, err = a.createRecording(opts.record); err != nil {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func (opts *localLambdaOptions) lambdaFunctions(sink *pinningSink) ([]local.Lamb
 			Name: name, Command: []string{binary}, Env: opts.env, Timeout: opts.timeout, MemoryMB: opts.memory,
 			Concurrency: opts.concurrency,
 		}
-		if opts.record != "" {
+		if opts.record.out != "" {
 			f.Record = sink
 		}
 		functions = append(functions, f)
@@ -200,5 +200,5 @@ func (s *pinningSink) close(a *app) error {
 	}
 	stats := s.recording.Stats()
 	a.say("%s recorded", count(stats.Lines, "invocation"))
-	return s.recording.Close()
+	return a.closeRecording(s.recording)
 }

@@ -50,7 +50,10 @@ inconclusive; 130 interrupted.`,
 	return root
 }
 
-func (a *app) config() (*config.Config, error) { return config.Load(a.configPath, os.LookupEnv) }
+// config reads these sections of the config, or all of it.
+func (a *app) config(sections ...string) (*config.Config, error) {
+	return config.Load(a.configPath, os.LookupEnv, sections...)
+}
 
 // say writes a line of progress or advice for people.
 func (a *app) say(format string, args ...any) { fmt.Fprintf(a.stderr, format+"\n", args...) }

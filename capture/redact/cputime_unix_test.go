@@ -1,0 +1,47 @@
+//go:build unix
+
+package redact
+
+import (
+	"encoding/json"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"tandem/capture"
+)
+
+// cpuTime is what this process has used, which does not depend on what else runs.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// What a hostile client sends must not take more than its share of time: as often repeated, each of these begins
+// something that has to be looked at.
+func TestTimeGrowsWithTheSizeOnly(t *testing.T) {
+	r := newRedactor(t, everyForm()...)
+	for _, unit := range []string{
+		"eyJ.", "eyJ", "?a=", "?a=%", "&token=%26token=", "password=,", `\"token\":`, "://a:b", "AKIA", "4 ", "DE00 ", "1:",
+		"a@", "<a:token>", `[`, `{\"a\":`, "-----BEGIN PRIVATE KEY-----", "Bearer ", `name=\"token\"`, "a%", "AccountKey=",
+	} {
+		const small, large = 4 << 10, 128 << 10
+		took := func(size, times int) time.Duration {
+			inv := &capture.Invocation{Event: json.RawMessage(`{"a":"` + strings.Repeat(unit, size/len(unit)) + `"}`)}
+			start := cpuTime(t)
+			for range times {
+				r.Redact(inv)
+			}
+			return cpuTime(t) - start
+		}
+		// As much text in both cases. Were it quadratic, the second would take 32 times as long.
+		if many, one := took(small, large/small), took(large, 1); one > 10*many+20*time.Millisecond {
+			t.Errorf("%q: %v for 32 times 4 KB and %v for 128 KB at once", unit, many, one)
+		}
+	}
+}

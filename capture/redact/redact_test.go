@@ -1,0 +1,383 @@
+package redact
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"tandem/capture"
+)
+
+var testKey = []byte("0123456789abcdef")
+
+func newRedactor(t testing.TB, rules ...Rule) *Redactor {
+	t.Helper()
+	r, err := New(Options{Key: testKey, Rules: rules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// event redacts an event.
+func event(t testing.TB, r *Redactor, doc string) string {
+	t.Helper()
+	inv, _ := r.Redact(&capture.Invocation{Event: []byte(doc)})
+	return string(inv.Event)
+}
+
+const (
+	aJWT     = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJib2IifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
+	aKeyID   = "AKIAIOSFODNN7EXAMPLE"
+	anAWSKey = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+	aStorage = "Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6+ASt12Ab3Q=="
+)
+
+// tokenForm is what stands for a value that has no form of its own.
+const tokenForm = `redacted-[0-9a-f]{16}`
+
+func TestWhatIsReplaced(t *testing.T) {
+	const text, b64 = tokenForm, `redacted[A-Za-z0-9]+={0,2}`
+	const jwt = `eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9\.eyJzdWIiOiJyZWRhY3Rl[\w-]+\.[\w-]{43}`
+	for _, tt := range []struct {
+		name, in string
+		want     string // with «…» for a pattern; all else is literal
+	}{
+		{"a header in any case", `{"headers":{"AUTHORIZATION":"Bearer s3cret","Accept":"*/*"}}`,
+			`{"headers":{"AUTHORIZATION":"Bearer «` + text + `»","Accept":"*/*"}}`},
+		{"a header with several values", `{"multiValueHeaders":{"X-Api-Key":["first-key","second-key"]}}`,
+			`{"multiValueHeaders":{"X-Api-Key":["«` + text + `»","«` + text + `»"]}}`},
+		{"a header without a scheme", `{"headers":{"authorization":"correct horse"}}`,
+			`{"headers":{"authorization":"«` + text + `»"}}`},
+		{"basic credentials stay such", `{"headers":{"authorization":"Basic Ym9iOmh1bnRlcjI="}}`,
+			`{"headers":{"authorization":"Basic «cmVkYWN0ZWQt[\w+/]+=*»"}}`},
+		{"headers as CloudFront has them", `{"headers":{"authorization":[{"key":"Authorization","value":"s3cret"}]}}`,
+			`{"headers":{"authorization":[{"key":"Authorization","value":"«` + text + `»"}]}}`},
+		{"headers as a list of names and values", `{"headers":[{"name":"X-Api-Key","value":"s3cret"}]}`,
+			`{"headers":[{"name":"X-Api-Key","value":"«` + text + `»"}]}`},
+		{"cookies keep their names", `{"headers":{"Cookie":"sid=6f1d; theme=\"dark\"; flag"}}`,
+			`{"headers":{"Cookie":"sid=«` + text + `»; theme=\"«` + text + `»\"; «` + text + `»"}}`},
+		{"cookies of format 2.0", `{"cookies":["sid=6f1d","a=b=c"]}`,
+			`{"cookies":["sid=«` + text + `»","a=«` + text + `»"]}`},
+		{"a cookie that is set keeps its attributes", `{"headers":{"set-cookie":"sid=6f1d; Path=/; HttpOnly"}}`,
+			`{"headers":{"set-cookie":"sid=«` + text + `»; Path=/; HttpOnly"}}`},
+		{"a raw query", `{"rawQueryString":"page=2&code=a%2Bb%3D&X-Amz-Signature=00112233445566aa&q=a+b"}`,
+			`{"rawQueryString":"page=2&code=«` + text + `»&X-Amz-Signature=«facade00[0-9a-f]{8}»&q=a+b"}`},
+		{"a query that holds a URL", `{"rawQueryString":"to=https%3A%2F%2Fh%2F%3Ftoken%3Ds3cret%26a%3D1"}`,
+			`{"rawQueryString":"to=https%3A%2F%2Fh%2F%3Ftoken%3D«` + text + `»%26a%3D1"}`},
+		{"parameters", `{"queryStringParameters":{"sig":"s3cret","page":"2"}}`,
+			`{"queryStringParameters":{"sig":"«` + text + `»","page":"2"}}`},
+		{"a URL in a text", `{"note":"see https://h/p?code=s3cret&page=2#top, or not"}`,
+			`{"note":"see https://h/p?code=«` + text + `»&page=2#top, or not"}`},
+		{"a password in a URL", `{"db":"postgres://bob:hunter2@db/orders"}`,
+			`{"db":"postgres://bob:«` + text + `»@db/orders"}`},
+		{"a name at any depth", `{"a":[{"client_secret":"x"}],"b":{"dbPassword":"y","nextToken":"z"}}`,
+			`{"a":[{"client_secret":"«` + text + `»"}],"b":{"dbPassword":"«` + text + `»","nextToken":"z"}}`},
+		{"a number by its name", `{"token":-1234.5,"other":1234}`, `{"token":«999\d\d»,"other":1234}`},
+		{"what is not text stays", `{"token":null,"password":true,"secret":""}`, `{"token":null,"password":true,"secret":""}`},
+		{"below a name", `{"password":{"S":"hunter2"},"token":["a",{"b":"c"}]}`,
+			`{"password":{"S":"«` + text + `»"},"token":["«` + text + `»",{"b":"«` + text + `»"}]}`},
+		{"an attribute keeps its type", `{"messageAttributes":{"token":{"stringValue":"x","dataType":"String"}}}`,
+			`{"messageAttributes":{"token":{"stringValue":"«` + text + `»","dataType":"String"}}}`},
+		{"binary stays base64", `{"token":{"binaryValue":"AAEC","dataType":"Binary"}}`,
+			`{"token":{"binaryValue":"«cmVkYWN0ZWQt[\w+/]+=*»","dataType":"Binary"}}`},
+		{"payments are authorized, too", `{"authorization":{"amount":"12.50"}}`, `{"authorization":{"amount":"12.50"}}`},
+		{"JSON in a string", `{"body":"{\n \"password\" : \"h\\u00fcnter\\\"2\"}"}`,
+			`{"body":"{\n \"password\" : \"«` + text + `»\"}"}`},
+		{"JSON in JSON in a string", `{"Message":"{\"a\":\"{\\\"token\\\":\\\"x\\\"}\"}"}`,
+			`{"Message":"{\"a\":\"{\\\"token\\\":\\\"«` + text + `»\\\"}\"}"}`},
+		{"JSON by the name of a secret keeps its members", `{"secret":"{\"user\":\"bob\"}"}`,
+			`{"secret":"{\"user\":\"«` + text + `»\"}"}`},
+		{"a list of JSON lines", `{"body":"{\"token\":\"x\"}\n{\"token\":\"x\"}"}`,
+			`{"body":"{\"token\":\"«` + text + `»\"}\n{\"token\":\"«` + text + `»\"}"}`},
+		{"JSON that is cut off", `{"body":"{\"password\": \"hunter2\", \"a\": "}`,
+			`{"body":"{\"password\": \"«` + text + `»\", \"a\": "}`},
+		{"a form", `{"body":"user=bob&password=hunt%20er&x=1"}`, `{"body":"user=bob&password=«` + text + `»&x=1"}`},
+		{"a form with parts", `{"body":"--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n--b--"}`,
+			`{"body":"--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n«` + text + `»\r\n--b--"}`},
+		{"XML", `{"body":"<a><ns:password>hunter2</ns:password></a>"}`,
+			`{"body":"<a><ns:password>«` + text + `»</ns:password></a>"}`},
+		{"a JWT anywhere", `{"note":"it is ` + aJWT + `."}`, `{"note":"it is «` + jwt + `»."}`},
+		{"an access key ID anywhere", `{"note":"id ` + aKeyID + ` key ` + anAWSKey + `"}`,
+			`{"note":"id «AKIAREDACTED[A-Z2-7]{8}» key «` + b64 + `»"}`},
+		{"a connection string", `{"c":"AccountName=a;AccountKey=` + aStorage + `;EndpointSuffix=x"}`,
+			`{"c":"AccountName=a;AccountKey=«` + b64 + `»;EndpointSuffix=x"}`},
+		{"a storage key alone", `{"c":"` + aStorage + `"}`, `{"c":"«` + b64 + `»"}`},
+		{"a shared access signature", `{"c":"BlobEndpoint=x;SharedAccessSignature=sv=2020&sig=abc%2Bdef%3D&se=1"}`,
+			`{"c":"BlobEndpoint=x;SharedAccessSignature=sv=2020&sig=«` + text + `»&se=1"}`},
+		{"a private key", `{"k":"-----BEGIN RSA PRIVATE KEY-----\nMIIEabc+\ndef/==\n-----END RSA PRIVATE KEY-----\n"}`,
+			`{"k":"-----BEGIN RSA PRIVATE KEY-----\n«` + text + `»\n-----END RSA PRIVATE KEY-----\n"}`},
+		{"a bearer token in a message", `{"log":"sent Bearer abcdefgh12345678, got 401"}`,
+			`{"log":"sent Bearer «` + b64 + `», got 401"}`},
+		{"talk of tokens", `{"log":"the bearer token required is missing: unexpected token: <, password: must be longer"}`,
+			`{"log":"the bearer token required is missing: unexpected token: <, password: must be longer"}`},
+		{"a header in a message", `{"raw":"GET / HTTP/1.1\r\nCookie: a=b; c=d\r\nHost: h\r\n"}`,
+			`{"raw":"GET / HTTP/1.1\r\nCookie: a=«` + text + `»; c=«` + text + `»\r\nHost: h\r\n"}`},
+		{"the name of a member", `{"` + aJWT + `":1}`, `{"«` + jwt + `»":1}`},
+		{"a UUID stays one", `{"apiKey":"0f3b2a6e-2c4d-4a55-9d0e-7f4b8f1c2d3e"}`,
+			`{"apiKey":"«facade00-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}»"}`},
+		{"upper-case hex stays such", `{"apiKey":"00112233AABBCCDDEE"}`, `{"apiKey":"«FACADE00[0-9A-F]{10}»"}`},
+		{"an S3 key that is encoded", `{"Records":[{"s3":{"object":{"key":"a+b/` + strings.ReplaceAll(aJWT, ".", "%2E") + `.txt"}}}]}`,
+			`{"Records":[{"s3":{"object":{"key":"a+b/«` + jwt + `».txt"}}}]}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRedactor(t)
+			got := event(t, r, tt.in)
+			if !like(tt.want).MatchString(got) {
+				t.Errorf("%s became\n%s, want\n%s", tt.in, got, tt.want)
+			}
+			if !json.Valid([]byte(got)) {
+				t.Errorf("%s is not JSON", got)
+			}
+			if again := event(t, r, got); again != got {
+				t.Errorf("redacted once more, it is\n%s, not\n%s", again, got)
+			}
+			if other, err := New(Options{}); err != nil || event(t, other, got) != got {
+				t.Errorf("under another key, it is %s (%v)", event(t, other, got), err)
+			}
+		})
+	}
+}
+
+// like makes a pattern of text that has patterns in it, between « and ».
+func like(text string) *regexp.Regexp {
+	pattern := ""
+	for i, part := range strings.FieldsFunc("^"+text, func(r rune) bool { return r == '«' || r == '»' }) {
+		if i%2 == 0 {
+			part = regexp.QuoteMeta(strings.TrimPrefix(part, "^"))
+		}
+		pattern += part
+	}
+	return regexp.MustCompile("^" + pattern + "$")
+}
+
+func fixtures(t testing.TB) map[string][]byte {
+	t.Helper()
+	paths, err := filepath.Glob("../../fixtures/events/*.json")
+	if err != nil || len(paths) < 11 {
+		t.Fatal(paths, err)
+	}
+	docs := make(map[string][]byte)
+	for _, path := range paths {
+		if docs[filepath.Base(path)], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return docs
+}
+
+// leaf finds the strings of a document, of values and of names.
+var leaf = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// contains reports whether text has secret in it, plain or in base64.
+func contains(text []byte, secret string) bool {
+	if bytes.Contains(text, []byte(secret)) {
+		return true
+	}
+	for shift := range 3 {
+		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("-", shift) + secret))
+		inner := encoded[4 : len(encoded)-4]
+		if bytes.Contains(text, []byte(inner)) {
+			return true
+		}
+	}
+	return false
+}
+
+// Each string of each format's sample is in turn replaced by something that holds a credential.
+func TestNoStringOfAnyFormatKeepsACredential(t *testing.T) {
+	r := newRedactor(t)
+	carriers := []struct{ carrier, secret string }{
+		{aJWT, aJWT},
+		{"see " + aJWT, aJWT},
+		{"id=" + aKeyID + " " + anAWSKey, anAWSKey},
+		{aKeyID, aKeyID},
+		{"https://a.blob.core.windows.net/c?sv=1&sig=" + strings.Repeat("AbC1", 11), strings.Repeat("AbC1", 11)},
+		{"DefaultEndpointsProtocol=https;AccountKey=" + aStorage, aStorage},
+		{`{\"a\":{\"client_secret\":\"correct-horse-battery\"}}`, "correct-horse-battery"},
+		{base64.StdEncoding.EncodeToString([]byte(`{"a":{"token":"correct-horse-battery"}}`)), "correct-horse-battery"},
+		{`-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n-----END PRIVATE KEY-----`, "MIIEvQIBADANBgkqhkiG9w0BAQEF"},
+		{"Authorization: Bearer correct-horse-battery", "correct-horse-battery"},
+		{"user=bob&password=correct-horse-battery", "correct-horse-battery"},
+	}
+	for name, doc := range fixtures(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			places := leaf.FindAllIndex(doc, -1)
+			if len(places) < 20 {
+				t.Errorf("only %d places were found", len(places))
+			}
+			for _, at := range places {
+				for _, c := range carriers {
+					planted := string(doc[:at[0]+1]) + c.carrier + string(doc[at[1]-1:])
+					if !json.Valid([]byte(planted)) {
+						t.Fatalf("%s is not JSON", planted)
+					}
+					got := event(t, r, planted)
+					here := fmt.Sprintf("%q in the place of %s", c.carrier, doc[at[0]:at[1]])
+					if contains([]byte(got), c.secret) {
+						t.Errorf("%s is still there", here)
+					}
+					if !json.Valid([]byte(got)) {
+						t.Errorf("with %s it is no JSON any more", here)
+					}
+					if again := event(t, r, got); again != got {
+						t.Errorf("with %s it is not the same when redacted again", here)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestEventsWithoutSecretsAreNotTouched(t *testing.T) {
+	r := newRedactor(t)
+	cookies := regexp.MustCompile(`(sid|theme)=\w+`)
+	for name, doc := range fixtures(t) {
+		inv := &capture.Invocation{ID: "i", Function: "f", Event: doc}
+		got, replaced := r.Redact(inv)
+		if !cookies.Match(doc) {
+			if got != inv || replaced != nil {
+				t.Errorf("%s: %v was replaced", name, replaced)
+			}
+			continue
+		}
+		plain := cookies.ReplaceAll(doc, []byte("$1"))
+		after := regexp.MustCompile(`(sid|theme)=`+tokenForm).ReplaceAll(got.Event, []byte("$1"))
+		if !bytes.Equal(plain, after) {
+			t.Errorf("%s: more than the cookies changed:\n%s", name, got.Event)
+		}
+	}
+}
+
+func TestEqualValuesHaveEqualTokensHoweverTheyAreWritten(t *testing.T) {
+	r := newRedactor(t)
+	secret := "s3cret/with spaces & \"quotes\""
+	quoted, err := json.Marshal(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(`{"password":` + string(quoted) + `}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b64 := base64.StdEncoding.EncodeToString([]byte(`{"password":` + string(quoted) + `}`))
+	got := event(t, r, fmt.Sprintf(`{"token":%s,"body":%s,"data":"%s","rawQueryString":"token=s3cret%%2Fwith+spaces%%20%%26+%%22quotes%%22"}`,
+		quoted, body, b64))
+	var doc struct{ Token, Body, Data, RawQueryString string }
+	if err := json.Unmarshal([]byte(got), &doc); err != nil {
+		t.Fatal(err)
+	}
+	data, err := base64.StdEncoding.DecodeString(doc.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{doc.Body, string(data), doc.RawQueryString} {
+		if !strings.Contains(text, doc.Token) {
+			t.Errorf("%s does not have %s", text, doc.Token)
+		}
+	}
+	if len(doc.Token) != textTokenSize {
+		t.Errorf("token %q", doc.Token)
+	}
+	other, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if event(t, other, `{"token":"x"}`) == event(t, r, `{"token":"x"}`) {
+		t.Error("another key makes the same token")
+	}
+}
+
+func TestEachKindOfBase64IsLookedInto(t *testing.T) {
+	r := newRedactor(t)
+	content := []byte(`{"password":"hunter2","text":"~~~???>>>ÿÿÿ"}`)
+	for name, encoding := range map[string]*base64.Encoding{
+		"standard": base64.StdEncoding, "raw": base64.RawStdEncoding, "URL": base64.URLEncoding, "raw URL": base64.RawURLEncoding,
+	} {
+		var doc struct{ Data string }
+		if err := json.Unmarshal([]byte(event(t, r, `{"data":"`+encoding.EncodeToString(content)+`"}`)), &doc); err != nil {
+			t.Fatal(err)
+		}
+		got, err := encoding.DecodeString(doc.Data)
+		if err != nil || !like(`{"password":"«`+tokenForm+`»","text":"~~~???>>>ÿÿÿ"}`).Match(got) {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
+	}
+	var zipped struct{ Data string }
+	doc := event(t, r, `{"awslogs":1,"Data":"`+base64.StdEncoding.EncodeToString(deflate(content))+`"}`)
+	if err := json.Unmarshal([]byte(doc), &zipped); err != nil {
+		t.Fatal(err)
+	}
+	compressed, err := base64.StdEncoding.DecodeString(zipped.Data)
+	if got := inflate(compressed); err != nil || !like(`{"password":"«`+tokenForm+`»",«.*»}`).Match(got) {
+		t.Errorf("compressed: %s, %v", got, err)
+	}
+}
+
+func TestHashesAndLengthsFitAgain(t *testing.T) {
+	r := newRedactor(t)
+	before := `{"Records":[{"messageId":"m","body":"{\"password\":\"hunter2\"}","md5OfBody":"` + strings.Trim(quotedMD5(`{"password":"hunter2"}`), `"`) + `"}]}`
+	var doc struct {
+		Records []struct{ Body, MD5OfBody string }
+	}
+	if err := json.Unmarshal([]byte(event(t, r, before)), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if got := doc.Records[0]; quotedMD5(got.Body) != `"`+got.MD5OfBody+`"` || strings.Contains(got.Body, "hunter2") {
+		t.Errorf("md5OfBody of %+v is %s", got, quotedMD5(got.Body))
+	}
+	if wrong := strings.Replace(before, `"md5OfBody":"`, `"md5OfBody":"00`, 1); !strings.Contains(event(t, r, wrong), `"md5OfBody":"00`) {
+		t.Error("a hash that never fitted was changed")
+	}
+	for _, tt := range []struct{ name, body, encoded string }{
+		{"plain", `{\"password\":\"hunter2é\"}`, "false"},
+		{"base64", base64.StdEncoding.EncodeToString([]byte(`{"password":"hunter2é"}`)), "true"},
+	} {
+		in := `{"headers":{"content-length":"24"},"multiValueHeaders":{"Content-Length":["24"]},"body":"` + tt.body + `","isBase64Encoded":` + tt.encoded + `}`
+		var doc struct {
+			Headers           map[string]string
+			MultiValueHeaders map[string][]string
+			Body              string
+		}
+		if err := json.Unmarshal([]byte(event(t, r, in)), &doc); err != nil {
+			t.Fatal(err)
+		}
+		body := []byte(doc.Body)
+		if tt.encoded == "true" {
+			body, _ = base64.StdEncoding.DecodeString(doc.Body)
+		}
+		want := fmt.Sprint(len(body))
+		if doc.Headers["content-length"] != want || doc.MultiValueHeaders["Content-Length"][0] != want || len(body) == 24 {
+			t.Errorf("%s: %+v, want %s", tt.name, doc, want)
+		}
+	}
+}
+
+// quotedMD5 is the hash of a text as JSON.
+func quotedMD5(text string) string {
+	value, _ := json.Marshal(text)
+	return `"` + md5OfString(value) + `"`
+}
+
+func TestTheHashOfAttributesFitsAgain(t *testing.T) {
+	r := newRedactor(t)
+	attributes := `{"n":{"stringValue":"7","dataType":"Number"},"token":{"stringValue":"hunter2","dataType":"String"}}`
+	in := `{"messageAttributes":` + attributes + `,"md5OfMessageAttributes":"` + md5OfAttributes([]byte(attributes)) + `"}`
+	var doc struct {
+		MessageAttributes      json.RawMessage
+		MD5OfMessageAttributes string
+	}
+	if err := json.Unmarshal([]byte(event(t, r, in)), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if got := md5OfAttributes(doc.MessageAttributes); got != doc.MD5OfMessageAttributes || bytes.Contains(doc.MessageAttributes, []byte("hunter2")) {
+		t.Errorf("%s has the hash %s, not %s", doc.MessageAttributes, got, doc.MD5OfMessageAttributes)
+	}
+}
