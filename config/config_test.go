@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"tandem/capture/redact"
 	"tandem/compare"
 )
 
@@ -71,6 +72,54 @@ func TestNoRulesAreNotRulesThatAreNotSaid(t *testing.T) {
 			t.Errorf("%q: rules %v, %v", text, c.Rules, err)
 		}
 	}
+}
+
+func TestOnlyWhatIsWantedHasToBeRight(t *testing.T) {
+	const text = `version: 1
+functions:
+  f: {functions: {http: {url: "${URL}"}}}
+gates: {g: {fire: [nothing]}}
+redact:
+  - {name: "${NAME}"}
+  - form: email
+`
+	name := env(map[string]string{"NAME": "nationalId"})
+	c, err := Parse("tandem.yaml", []byte(text), name, "redact")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Redact) != 2 || c.Redact[0].Name != "nationalId" || c.Redact[1].Form != redact.Email {
+		t.Errorf("redact is %+v", c.Redact)
+	}
+	for _, tt := range []struct {
+		name, from, to, want string
+		vars                 map[string]string
+		sections             []string
+	}{
+		{"all of it", "", "", "tandem.yaml:3: the environment variable URL is not set", nil, nil},
+		{"the gates", "", "", `tandem.yaml:4: fire: "nothing"`, nil, []string{"gates"}},
+		{"a variable of what is wanted", "NAME", "OTHER", "tandem.yaml:6: the environment variable OTHER", nil, []string{"redact"}},
+		{"a rule that is wrong", "email", "mail", `tandem.yaml:7: form: "mail" is none of`, nil, []string{"redact"}},
+		{"an unknown key", "gates", "gate", `tandem.yaml:4: there is no key "gate"`, nil, []string{"redact"}},
+		{"what others may refer to", `"${URL}"`, `&a "${URL}"`, "URL is not set", nil, []string{"redact"}},
+		{"a key in quotes", `redact:`, `"redact":`, "NAME is not set", map[string]string{"NAMES": ""}, []string{"redact"}},
+	} {
+		vars := name
+		if tt.vars != nil {
+			vars = env(tt.vars)
+		}
+		_, err := Parse("tandem.yaml", []byte(replaced(text, tt.from, tt.to)), vars, tt.sections...)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+func replaced(text, from, to string) string {
+	if from == "" {
+		return text
+	}
+	return strings.Replace(text, from, to, 1)
 }
 
 func TestErrorsSayWhereAndWhat(t *testing.T) {

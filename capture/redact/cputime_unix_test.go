@@ -29,6 +29,7 @@ func TestTimeGrowsWithTheSizeOnly(t *testing.T) {
 	for _, unit := range []string{
 		"eyJ.", "eyJ", "?a=", "?a=%", "&token=%26token=", "password=,", `\"token\":`, "://a:b", "AKIA", "4 ", "DE00 ", "1:",
 		"a@", "<a:token>", `[`, `{\"a\":`, "-----BEGIN PRIVATE KEY-----", "Bearer ", `name=\"token\"`, "a%", "AccountKey=",
+		"<token ", "<token> ", "<token><![CDATA[", "a=b&", "a=%26&", "token = ", "token: ", "https://a0a0a0a0@", "a=b,", "SharedAccessSignature=",
 	} {
 		const small, large = 4 << 10, 128 << 10
 		took := func(size, times int) time.Duration {

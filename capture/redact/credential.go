@@ -88,6 +88,38 @@ func (p *pass) cookies(text []byte, start, end int, kind string) {
 	}
 }
 
+// setCookies replaces the values of what a Set-Cookie header sets, which is several cookies where a gateway joined
+// lines with commas.
+func (p *pass) setCookies(text []byte, kind string) {
+	for start := 0; start < len(text); {
+		next := nextCookie(text, start)
+		p.cookie(text, start, cutAt(text, start, next, ';'), kind)
+		start = next + 1
+	}
+}
+
+// nextCookie returns where the comma is after which another cookie begins, or the end. A date has a comma, too.
+func nextCookie(text []byte, start int) int {
+	for i := start; i < len(text); i++ {
+		if text[i] != ',' {
+			continue
+		}
+		name := i + 1
+		for name < len(text) && text[name] == ' ' {
+			name++
+		}
+		equals := name
+		for equals < len(text) && isNameChar(text[equals]) {
+			equals++
+		}
+		if equals > name && equals < len(text) && text[equals] == '=' {
+			return i
+		}
+		i = equals - 1
+	}
+	return len(text)
+}
+
 // cookie replaces the value of one cookie.
 func (p *pass) cookie(text []byte, start, end int, kind string) {
 	if i := bytes.IndexByte(text[start:end], '='); i >= 0 {

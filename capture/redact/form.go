@@ -56,6 +56,12 @@ func refill(v, chars []byte, is func(byte) bool) []byte {
 	return out
 }
 
+// isOpaque reports whether v is long enough for a token, and too odd for a word.
+func isOpaque(v []byte) bool {
+	digits := count(v, isDigit)
+	return len(v) >= 8 && digits > 0 || len(v) >= 16 && count(v, isUpper) > 1 || len(v) >= 32
+}
+
 // isJWT reports whether v has the three parts of a signed token or the five of an encrypted one, and a header that
 // is a JSON object.
 func isJWT(v []byte) bool {

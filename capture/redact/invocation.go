@@ -131,6 +131,16 @@ func (p *pass) answer(a *capture.HTTPAnswer) *capture.HTTPAnswer {
 				out.Cookies[i].Value = c.Value
 			}
 		}, "cookies", i, "value")
+		for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {
+			p.in(func() {
+				if value := p.string(c.Attributes[name], place{}); value != c.Attributes[name] {
+					out.Cookies = own(out.Cookies, a.Cookies)
+					c.Attributes = maps.Clone(c.Attributes)
+					c.Attributes[name] = value
+					out.Cookies[i].Attributes = c.Attributes
+				}
+			}, "cookies", i, "attributes", name)
+		}
 	}
 	return &out
 }

@@ -1,8 +1,15 @@
 package redact
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"maps"
+	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
 	"tandem/capture"
 )
@@ -175,6 +183,73 @@ func TestARecordingNeverHoldsASecret(t *testing.T) {
 	}
 }
 
+// otherKinds tells where two documents differ by more than the contents of strings and numbers.
+func otherKinds(a, b []byte) string {
+	as, bs := json.NewDecoder(bytes.NewReader(a)), json.NewDecoder(bytes.NewReader(b))
+	as.UseNumber()
+	bs.UseNumber()
+	for {
+		at, aerr := as.Token()
+		bt, berr := bs.Token()
+		if aerr != nil || berr != nil {
+			if aerr == io.EOF && berr == io.EOF {
+				return ""
+			}
+			return fmt.Sprintf("%v and %v", aerr, berr)
+		}
+		_, isString := at.(string)
+		_, isNumber := at.(json.Number)
+		if reflect.TypeOf(at) != reflect.TypeOf(bt) || !isString && !isNumber && at != bt {
+			return fmt.Sprintf("%v and %v", at, bt)
+		}
+	}
+}
+
+// Wherever a value is, and however it is encoded, it has one token.
+func FuzzEqualValuesHaveEqualTokens(f *testing.F) {
+	for _, value := range []string{"hunter2", "a,b", "Bearer abc", "4111111111111111", "a b&c=d", `"\`, "é\u2028", `{"a":"b"}`, "123"} {
+		f.Add(value)
+	}
+	r := newRedactor(f, everyForm()...)
+	f.Fuzz(func(t *testing.T, value string) {
+		if value == "" || !utf8.ValidString(value) {
+			return
+		}
+		quoted, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inner := `{"password":` + string(quoted) + `}`
+		body, err := json.Marshal(inner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := fmt.Sprintf(`{"token":%s,"body":%s,"data":"%s","rawQueryString":"token=%s","queryStringParameters":{"code":%[1]s}}`,
+			quoted, body, base64.StdEncoding.EncodeToString([]byte(inner)), url.QueryEscape(value))
+		var doc struct {
+			Token, Body, RawQueryString string
+			Data                        []byte
+			QueryStringParameters       struct{ Code string }
+		}
+		if err := json.Unmarshal([]byte(event(t, r, in)), &doc); err != nil {
+			t.Fatal(err)
+		}
+		var fromBody, fromData struct{ Password string }
+		if err := errors.Join(json.Unmarshal([]byte(doc.Body), &fromBody), json.Unmarshal(doc.Data, &fromData)); err != nil {
+			t.Fatal(err)
+		}
+		query, err := url.ParseQuery(doc.RawQueryString)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, got := range []string{fromBody.Password, fromData.Password, query.Get("token"), doc.QueryStringParameters.Code} {
+			if got != doc.Token {
+				t.Errorf("%q has the tokens %q and %q", value, doc.Token, got)
+			}
+		}
+	})
+}
+
 func FuzzRedact(f *testing.F) {
 	for _, doc := range fixtures(f) {
 		f.Add(doc)
@@ -193,8 +268,13 @@ func FuzzRedact(f *testing.F) {
 		if string(doc) != before {
 			t.Fatal("the event itself was changed")
 		}
-		if json.Valid(doc) && !json.Valid(got.Event) {
-			t.Fatalf("%s became\n%s", doc, got.Event)
+		if json.Valid(doc) {
+			if diff := otherKinds(doc, got.Event); diff != "" {
+				t.Fatalf("%s became\n%s: %s", doc, got.Event, diff)
+			}
+			if again, replaced := r.Redact(got); string(again.Event) != string(got.Event) {
+				t.Fatalf("%q became\n%q, and that\n%q: %v", doc, got.Event, again.Event, replaced)
+			}
 		}
 		p := pass{redactor: r}
 		if !p.json(doc, place{}) {
@@ -209,3 +289,46 @@ func FuzzRedact(f *testing.F) {
 		}
 	})
 }
+
+// Fragments of what redaction looks for, put together at random, find combinations that nobody thought of.
+func TestAnyMixtureIsRedactedOnceAndStaysJSON(t *testing.T) {
+	fragments := []string{
+		"password", "token", "Cookie", "Set-Cookie", "authorization", "code", "name", "value", "body", "=", ": ", "&", "?", ";", ",",
+		" ", "\n", `"`, `\`, "<token>", "</token>", "<password a='", ">", "<![CDATA[", "]]>", "Bearer ", "Basic ", "YTpi", aJWT, aKeyID,
+		anAWSKey, "https://", "bob", "@mail.org", "hunter2", "%26", "%22", "+", "4111111111111111", "9998", "::1", "10.0.0.1",
+		"+49 171 1234567", "DE89370400440532013000", "-----BEGIN PRIVATE KEY-----", "-----END", "redacted-0123456789abcdef", "{", "}",
+		"[", "]", `{"token":"x"}`, `{"name":"password","value":"x"}`, "sig=", "SharedAccessSignature", "\xff", "é", "\u2028",
+	}
+	rules := append(everyForm(), Rule{At: "/event/**/x"}, Rule{Name: "code", Keep: true})
+	redactors := []*Redactor{newRedactor(t), newRedactor(t, rules...)}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 5000 {
+		var text string
+		for range 1 + random.IntN(12) {
+			text += fragments[random.IntN(len(fragments))]
+		}
+		for range random.IntN(3) {
+			switch random.IntN(4) {
+			case 0:
+				text = base64.StdEncoding.EncodeToString([]byte(text))
+			case 1:
+				text = "a=b&c=" + url.QueryEscape(text)
+			default:
+				text = `{"x":` + quote(text) + `,"headers":{"cookie":` + quote(text) + `}}`
+			}
+		}
+		inv := &capture.Invocation{Event: []byte(`{"body":` + quote(text) + `,"headers":{"authorization":` + quote(text) + `}}`)}
+		for _, r := range redactors {
+			got, _ := r.Redact(inv)
+			if diff := otherKinds(inv.Event, got.Event); diff != "" {
+				t.Fatalf("%s became\n%s: %s", inv.Event, got.Event, diff)
+			}
+			if again, replaced := r.Redact(got); string(again.Event) != string(got.Event) {
+				t.Fatalf("%s became\n%s, and that\n%s: %v", inv.Event, got.Event, again.Event, replaced)
+			}
+		}
+	}
+}
+
+// quote makes a JSON string, in which bytes that are not UTF-8 stay.
+func quote(text string) string { return `"` + string(escapeJSON([]byte(text))) + `"` }

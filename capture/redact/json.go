@@ -2,10 +2,7 @@ package redact
 
 import (
 	"bytes"
-	"crypto/md5"
-	"encoding/hex"
 	"slices"
-	"strconv"
 )
 
 // maxDepth is how deep arrays and objects may nest. It is what encoding/json allows.
@@ -219,17 +216,19 @@ func (w *walker) object(pl place, depth int) bool {
 		if w.i >= len(w.src) {
 			return false
 		}
-		m := span{start: w.i}
-		before := len(w.edits)
+		m := member{name: name, span: span{start: w.i}, first: w.mark()}
 		child := w.member(pl, name, w.src[w.i])
+		if isValueName(name) && o.named.role != plain {
+			child = o.named
+		}
 		w.path = append(w.path, segment{name: name, index: -1})
 		ok = w.value(child, depth+1)
 		w.path = w.path[:len(w.path)-1]
 		if !ok {
 			return false
 		}
-		if m.end = w.i; pl.role == plain {
-			o.note(name, member{m, before, len(w.edits)})
+		if m.end, m.last = w.i, w.mark(); pl.role == plain {
+			w.note(&o, m)
 		}
 		w.space()
 		if w.take('}') {
@@ -241,6 +240,9 @@ func (w *walker) object(pl place, depth int) bool {
 		w.space()
 	}
 	w.settle(&o, lengths)
+	if o.named.role != plain && len(o.values) > 0 {
+		w.again(o.values, o.named) // comes last, for it moves edits
+	}
 	if pl.role != headers {
 		w.lengths = w.lengths[:lengths]
 	}
@@ -268,125 +270,3 @@ func (w *walker) name() (name []byte, ok bool) {
 	}
 	return raw, true
 }
-
-// A member is the value of a member of an object, and which edits are in it.
-type member struct {
-	span
-	first, last int
-}
-
-func (m member) edited() bool { return m.last > m.first }
-
-// members are those of an object that depend on each other.
-type members struct {
-	body, md5, attributes, attributesMD5 member
-	base64                               span
-	name, value                          member
-}
-
-func (o *members) note(name []byte, m member) {
-	switch string(name) {
-	case "body":
-		o.body = m
-	case "md5OfBody":
-		o.md5 = m
-	case "messageAttributes":
-		o.attributes = m
-	case "md5OfMessageAttributes":
-		o.attributesMD5 = m
-	case "isBase64Encoded":
-		o.base64 = m.span
-	case "name", "key", "Name", "Key":
-		o.name = m
-	case "value", "Value":
-		o.value = m
-	}
-}
-
-// settle does what can be done only when all of an object was seen: its lengths and hashes fit its contents again,
-// and a value that goes with a name is treated as its member.
-func (w *walker) settle(o *members, lengths int) {
-	if o.name.end > 0 && o.value.end > 0 && !o.value.edited() {
-		w.pair(o.name.span, o.value.span)
-	}
-	if o.attributes.edited() && o.attributesMD5.end > 0 {
-		w.rehash(o.attributesMD5.span, o.attributes, md5OfAttributes)
-	}
-	if !o.body.edited() || w.src[o.body.start] != '"' {
-		return
-	}
-	if o.md5.end > 0 {
-		w.rehash(o.md5.span, o.body, md5OfString)
-	}
-	if len(w.lengths) == lengths {
-		return
-	}
-	before, after := unquote(w.text(o.body.span)), unquote(w.edited(o.body))
-	grown := len(after) - len(before)
-	if o.base64.end > 0 && w.src[o.base64.start] == 't' {
-		grown = base64Size(after) - base64Size(before)
-	}
-	for _, s := range w.lengths[lengths:] {
-		w.lengthen(s, grown)
-	}
-}
-
-// pair looks into the value in {"name": "X-Api-Key", "value": "…"}.
-func (w *walker) pair(name, value span) {
-	if w.src[name.start] != '"' || w.src[value.start] != '"' {
-		return
-	}
-	var buf [maxName]byte
-	pl, ok := w.redactor.lookup(normalize(&buf, unquote(w.text(name))), secretHeaders)
-	if !ok || pl.role == contentLength {
-		return
-	}
-	end := w.i
-	w.i = value.end
-	w.path = append(w.path, segment{name: []byte("value"), index: -1})
-	raw := w.src[value.start+1 : value.end-1]
-	w.contents(raw, bytes.IndexByte(raw, '\\') >= 0, pl)
-	w.path = w.path[:len(w.path)-1]
-	w.i = end
-	w.unsorted = true
-}
-
-// edited returns the text of m with its edits made.
-func (w *walker) edited(m member) []byte {
-	edits := w.edits[m.first:m.last]
-	if w.unsorted {
-		edits = slices.Clone(edits)
-		slices.SortFunc(edits, func(a, b edit) int { return a.start - b.start })
-	}
-	return splice(w.text(m.span), m.start, edits)
-}
-
-// rehash makes the hash at s fit what it is of, if it did before.
-func (w *walker) rehash(s span, of member, hash func(value []byte) string) {
-	if w.src[s.start] != '"' || string(unquote(w.text(s))) != hash(w.text(of.span)) {
-		return
-	}
-	w.edits = append(w.edits, edit{s.start + 1, s.end - 1, []byte(hash(w.edited(of)))})
-	w.unsorted = true
-}
-
-// md5OfString is the hash of the contents of a JSON string.
-func md5OfString(value []byte) string {
-	sum := md5.Sum(unquote(value))
-	return hex.EncodeToString(sum[:])
-}
-
-// lengthen adds to the number at s.
-func (w *walker) lengthen(s span, by int) {
-	n, err := strconv.Atoi(string(w.text(s)))
-	if err != nil || by == 0 {
-		return
-	}
-	w.edits = append(w.edits, edit{s.start, s.end, strconv.AppendInt(nil, int64(n+by), 10)})
-	w.unsorted = true
-}
-
-// unquote returns the contents of a JSON string.
-func unquote(value []byte) []byte { return jsonString.decode(value[1 : len(value)-1]) }
-
-func base64Size(text []byte) int { return len(bytes.TrimRight(text, "=")) * 3 / 4 }

@@ -48,7 +48,11 @@ var secretNames = map[string]place{
 	"apikey":                named("api key"),
 	"accesskey":             named("access key"),
 	"accesskeyid":           named("access key"),
-	"jwt":                   named("token"),
+	"jwt":                   {role: authorization, kind: "name:token"}, // an object has claims
+	"secrets":               named("secret"),
+	"passwords":             named("password"),
+	"passcode":              named("password"),
+	"otp":                   named("password"),      // for one time
 	"identitysource":        named("authorization"), // what authorizers of HTTP APIs get
 	"sharedaccesssignature": named("signature"),
 	"privatekey":            named("private key"),
@@ -61,7 +65,7 @@ var secretSuffixes = []struct {
 }{
 	{"password", named("password")}, {"passwd", named("password")}, {"passphrase", named("passphrase")},
 	{"secret", named("secret")}, {"token", named("token")}, {"authorization", named("authorization")},
-	{"apikey", named("api key")}, {"secretkey", named("secret key")}, {"accesskey", named("access key")},
+	{"apikey", named("api key")}, {"authkey", named("api key")}, {"secretkey", named("secret key")}, {"accesskey", named("access key")},
 	{"accesskeyid", named("access key")}, {"privatekey", named("private key")}, {"accountkey", named("account key")},
 	{"functionskey", named("functions key")}, {"functionkey", named("functions key")},
 	{"subscriptionkey", named("subscription key")}, {"signingkey", named("signing key")},
@@ -71,7 +75,7 @@ var secretSuffixes = []struct {
 // innocentNames end like secrets and are none: they page through lists, and make calls idempotent.
 var innocentNames = map[string]bool{
 	"nexttoken": true, "nextpagetoken": true, "pagetoken": true, "continuationtoken": true,
-	"nextcontinuationtoken": true, "paginationtoken": true, "clientrequesttoken": true,
+	"nextcontinuationtoken": true, "startingtoken": true, "paginationtoken": true, "clientrequesttoken": true,
 	"idempotencytoken": true, "synctoken": true, "nextforwardtoken": true, "nextbackwardtoken": true,
 }
 
@@ -131,7 +135,7 @@ func normalize(buf *[maxName]byte, name []byte) []byte {
 		switch {
 		case 'A' <= c && c <= 'Z':
 			c += 'a' - 'A'
-		case c == '_' || c == '-' || c == '.' || c == ' ':
+		case c == '_' || c == '-' || c == '.' || c == ' ' || c == '[' || c == ']': // user[password]
 			continue
 		}
 		buf[n] = c

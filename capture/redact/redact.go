@@ -30,6 +30,7 @@ type Redactor struct {
 	pointers []pointer
 	forms    formSet
 	classes  *[256]class
+	binary   *[256]class // for what is no text: credentials alone
 }
 
 // New makes a Redactor. It fails when the key is too short, or a rule is not valid.
@@ -49,7 +50,7 @@ func New(opts Options) (*Redactor, error) {
 		}
 		r.add(rule)
 	}
-	r.classes = classes(r.forms)
+	r.classes, r.binary = classes(r.forms), classes(0)
 	return r, nil
 }
 
@@ -87,8 +88,16 @@ func (r *Redactor) Redact(inv *capture.Invocation) (*capture.Invocation, map[str
 	for _, h := range p.hits {
 		replaced[h.Kind]++
 	}
+	for n := 1; n < maxPasses && p.loose; n++ {
+		p = pass{redactor: r}
+		out = p.invocation(out)
+	}
 	return out, replaced
 }
+
+// maxPasses is how often text is looked through at most, until nothing more is replaced: what is around a token may
+// be taken for another secret then. Fewer than this were ever needed.
+const maxPasses = 8
 
 // A Find is a place where a recording has something that would have been replaced.
 type Find struct {
@@ -121,6 +130,9 @@ type pass struct {
 	edits    []edit // of the text that is being looked into
 	hits     []Find
 	nesting  int
+	loose    bool // something was replaced in text without structure
+	binary   bool // what is looked into is no text
+	inflated int  // bytes that were decompressed
 }
 
 // A segment is one step of a path: into an object, or with an index from 0 into a list.
@@ -137,11 +149,16 @@ func (s segment) String() string {
 }
 
 // A mark is what there was at some time.
-type mark struct{ edits, hits int }
+type mark struct {
+	edits, hits int
+	loose       bool
+}
 
-func (p *pass) mark() mark { return mark{len(p.edits), len(p.hits)} }
+func (p *pass) mark() mark { return mark{len(p.edits), len(p.hits), p.loose} }
 
-func (p *pass) rollback(to mark) { p.edits, p.hits = p.edits[:to.edits], p.hits[:to.hits] }
+func (p *pass) rollback(to mark) {
+	p.edits, p.hits, p.loose = p.edits[:to.edits], p.hits[:to.hits], to.loose
+}
 
 func (p *pass) token(value []byte) []byte { return p.redactor.tokens.token(value) }
 

@@ -44,6 +44,7 @@ const tokenForm = `redacted-[0-9a-f]{16}`
 
 func TestWhatIsReplaced(t *testing.T) {
 	const text, b64 = tokenForm, `redacted[A-Za-z0-9]+={0,2}`
+	const b64or = `redacted[A-Za-z0-9]+`
 	const jwt = `eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9\.eyJzdWIiOiJyZWRhY3Rl[\w-]+\.[\w-]{43}`
 	for _, tt := range []struct {
 		name, in string
@@ -88,6 +89,18 @@ func TestWhatIsReplaced(t *testing.T) {
 		{"binary stays base64", `{"token":{"binaryValue":"AAEC","dataType":"Binary"}}`,
 			`{"token":{"binaryValue":"«cmVkYWN0ZWQt[\w+/]+=*»","dataType":"Binary"}}`},
 		{"payments are authorized, too", `{"authorization":{"amount":"12.50"}}`, `{"authorization":{"amount":"12.50"}}`},
+		{"claims are none", `{"authorizer":{"jwt":{"claims":{"sub":"bob"},"scopes":["a"]}}}`,
+			`{"authorizer":{"jwt":{"claims":{"sub":"bob"},"scopes":["a"]}}}`},
+		{"a name and all its values", `{"name":"X-Api-Key","value":"first","value":["second"]}`,
+			`{"name":"X-Api-Key","value":"«` + text + `»","value":["«` + text + `»"]}`},
+		{"a value before its name, of which a part is a token", `{"Value":"a ` + aJWT + ` b","x":"` + aJWT + `","Name":"password"}`,
+			`{"Value":"«` + text + `»","x":"«` + jwt + `»","Name":"password"}`},
+		{"a name that is there twice", `{"token":"a","token":"b"}`, `{"token":"«` + text + `»","token":"«` + text + `»"}`},
+		{"cookies that were joined", `{"headers":{"set-cookie":"a=x; Expires=Wed, 21 Oct 2026 07:28:00 GMT, b=y; Path=/"}}`,
+			`{"headers":{"set-cookie":"a=«` + text + `»; Expires=Wed, 21 Oct 2026 07:28:00 GMT, b=«` + text + `»; Path=/"}}`},
+		{"four digits", `{"password":"9812"}`, `{"password":"«999\d»"}`},
+		{"a token in the place of a user", `{"u":"https://ghp_0123456789abcdef@github.com/a and ftp://bob@h"}`,
+			`{"u":"https://«` + b64or + `»@github.com/a and ftp://bob@h"}`},
 		{"JSON in a string", `{"body":"{\n \"password\" : \"h\\u00fcnter\\\"2\"}"}`,
 			`{"body":"{\n \"password\" : \"«` + text + `»\"}"}`},
 		{"JSON in JSON in a string", `{"Message":"{\"a\":\"{\\\"token\\\":\\\"x\\\"}\"}"}`,
@@ -99,10 +112,22 @@ func TestWhatIsReplaced(t *testing.T) {
 		{"JSON that is cut off", `{"body":"{\"password\": \"hunter2\", \"a\": "}`,
 			`{"body":"{\"password\": \"«` + text + `»\", \"a\": "}`},
 		{"a form", `{"body":"user=bob&password=hunt%20er&x=1"}`, `{"body":"user=bob&password=«` + text + `»&x=1"}`},
+		{"a form whose first parameter it is", `{"body":"code=hunter2&state=1"}`, `{"body":"code=«` + text + `»&state=1"}`},
+		{"a form with names in brackets", `{"body":"user%5Bpassword%5D=hunter2&user[token]=x"}`,
+			`{"body":"user%5Bpassword%5D=«` + text + `»&user[token]=«` + text + `»"}`},
+		{"a form with JSON in it", `{"body":"a=1&data=%7B%22token%22%3A%22x%22%7D"}`,
+			`{"body":"a=1&data=%7B%22token%22%3A%22«` + text + `»%22%7D"}`},
+		{"settings", `{"body":"user = bob\npassword = hunter2\n"}`, `{"body":"user = bob\npassword = «` + text + `»\n"}`},
+		{"a query of GraphQL", `{"query":"{login(password: \"hunter2\", token: \"abcdefgh12\")}"}`,
+			`{"query":"{login(password: \"«` + text + `»\", token: \"«` + text + `»\")}"}`},
 		{"a form with parts", `{"body":"--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n--b--"}`,
 			`{"body":"--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n«` + text + `»\r\n--b--"}`},
 		{"XML", `{"body":"<a><ns:password>hunter2</ns:password></a>"}`,
 			`{"body":"<a><ns:password>«` + text + `»</ns:password></a>"}`},
+		{"XML with attributes", `{"body":"<w:Password Type=\"a#b\">\n hunter2\n</w:Password><token/>x"}`,
+			`{"body":"<w:Password Type=\"a#b\">\n «` + text + `»\n</w:Password><token/>x"}`},
+		{"XML with CDATA", `{"body":"<password><![CDATA[hunter2]]></password>"}`,
+			`{"body":"<password><![CDATA[«` + text + `»]]></password>"}`},
 		{"a JWT anywhere", `{"note":"it is ` + aJWT + `."}`, `{"note":"it is «` + jwt + `»."}`},
 		{"an access key ID anywhere", `{"note":"id ` + aKeyID + ` key ` + anAWSKey + `"}`,
 			`{"note":"id «AKIAREDACTED[A-Z2-7]{8}» key «` + b64 + `»"}`},
@@ -117,6 +142,8 @@ func TestWhatIsReplaced(t *testing.T) {
 			`{"log":"sent Bearer «` + b64 + `», got 401"}`},
 		{"talk of tokens", `{"log":"the bearer token required is missing: unexpected token: <, password: must be longer"}`,
 			`{"log":"the bearer token required is missing: unexpected token: <, password: must be longer"}`},
+		{"talk of passwords", `{"log":"Password: Required. if (token == null) of the bearer certificate-holder"}`,
+			`{"log":"Password: Required. if (token == null) of the bearer certificate-holder"}`},
 		{"a header in a message", `{"raw":"GET / HTTP/1.1\r\nCookie: a=b; c=d\r\nHost: h\r\n"}`,
 			`{"raw":"GET / HTTP/1.1\r\nCookie: a=«` + text + `»; c=«` + text + `»\r\nHost: h\r\n"}`},
 		{"the name of a member", `{"` + aJWT + `":1}`, `{"«` + jwt + `»":1}`},
@@ -142,6 +169,36 @@ func TestWhatIsReplaced(t *testing.T) {
 				t.Errorf("under another key, it is %s (%v)", event(t, other, got), err)
 			}
 		})
+	}
+}
+
+func TestBytesThatAreNotUTF8Stay(t *testing.T) {
+	got := event(t, newRedactor(t), "{\"token\":\"a\xff\",\"b\":\"\xfe\xc3\"}")
+	if !strings.HasPrefix(got, `{"token":"redacted-`) || !strings.HasSuffix(got, "\",\"b\":\"\xfe\xc3\"}") {
+		t.Errorf("it became %q", got)
+	}
+}
+
+// A picture is full of what could be an address; a password in it has its name before it.
+func TestInWhatIsNoTextOnlyCredentialsAreLookedFor(t *testing.T) {
+	r := newRedactor(t, everyForm()...)
+	for content, want := range map[string]bool{
+		"\x00\x01 bob@mail.org 10.1.2.3": false, "bob@mail.org \xff": true, "\x00 password=hunter2": true,
+	} {
+		in := `{"body":"` + base64.StdEncoding.EncodeToString([]byte(content)) + `"}`
+		if got := event(t, r, in) != in; got != want {
+			t.Errorf("%q: replaced is %v", content, got)
+		}
+	}
+}
+
+// A little text can be the gzip of very much.
+func TestWhatIsInflatedIsBounded(t *testing.T) {
+	bomb := base64.StdEncoding.EncodeToString(deflate(bytes.Repeat([]byte("a"), maxInflated/2+1)))
+	p := pass{redactor: newRedactor(t)}
+	p.json([]byte(`["`+strings.Repeat(bomb+`","`, 8)+`"]`), place{})
+	if p.inflated != maxInflated {
+		t.Errorf("%d bytes", p.inflated)
 	}
 }
 
@@ -316,7 +373,7 @@ func TestEachKindOfBase64IsLookedInto(t *testing.T) {
 		t.Fatal(err)
 	}
 	compressed, err := base64.StdEncoding.DecodeString(zipped.Data)
-	if got := inflate(compressed); err != nil || !like(`{"password":"«`+tokenForm+`»",«.*»}`).Match(got) {
+	if got := new(pass).inflate(compressed); err != nil || !like(`{"password":"«`+tokenForm+`»",«.*»}`).Match(got) {
 		t.Errorf("compressed: %s, %v", got, err)
 	}
 }

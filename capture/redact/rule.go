@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/goccy/go-yaml"
 )
 
 // A Form is how a value looks, wherever it is.
@@ -39,6 +41,27 @@ type Rule struct {
 	Keep bool `yaml:"keep"`
 }
 
+// ParseRules reads a list of rules, in YAML or JSON, as the redact of a config has it.
+func ParseRules(text []byte) (rules []Rule, err error) {
+	defer func() {
+		if p := recover(); p != nil { // the package panics on some malformed documents, which fuzzing found
+			rules, err = nil, fmt.Errorf("redaction rules: this is not YAML that can be read: %v", p)
+		}
+	}()
+	if err := yaml.UnmarshalWithOptions(text, &rules, yaml.Strict()); err != nil {
+		if y := yaml.Error(nil); errors.As(err, &y) {
+			err = errors.New(y.GetMessage()) // its own text has many lines
+		}
+		return nil, fmt.Errorf("redaction rules: %w", err)
+	}
+	for i, rule := range rules {
+		if err := rule.Validate(); err != nil {
+			return nil, fmt.Errorf("redaction rule %d: %w", i+1, err)
+		}
+	}
+	return rules, nil
+}
+
 // Validate reports what is wrong with the rule. The error begins with the key that it is about.
 func (r Rule) Validate() error {
 	set := 0
@@ -49,7 +72,7 @@ func (r Rule) Validate() error {
 	}
 	switch {
 	case set != 1:
-		return errors.New("redact: an entry has exactly one of at, name and form")
+		return errors.New("an entry has exactly one of at, name and form")
 	case r.At != "":
 		return validatePointer(r.At)
 	case r.Name != "" && normalized([]byte(r.Name)) == "":
@@ -70,6 +93,10 @@ func validatePointer(at string) error {
 		if at[i] == '~' && (i+1 == len(at) || at[i+1] != '0' && at[i+1] != '1') {
 			return fmt.Errorf("at: %q: write ~0 for ~ and ~1 for /", at)
 		}
+	}
+	first, _, _ := strings.Cut(at[1:], "/")
+	if !slices.Contains([]string{"event", "context", "outcome", "objects", "source", "*", "**"}, first) {
+		return fmt.Errorf("at: %q begins with none of /event, /context, /outcome, /objects, /source and /**", at)
 	}
 	return nil
 }
@@ -92,19 +119,46 @@ func newPointer(r Rule) pointer {
 	return p
 }
 
+// matches reports whether pattern leads to path. It takes no longer than the product of their lengths: ** takes as
+// little as will do, but for the last one, which takes all but what the segments behind it need.
 func matches(pattern []string, path []segment) bool {
-	for i, s := range pattern {
-		if s == "**" {
-			for skip := range len(path) - i + 1 {
-				if matches(pattern[i+1:], path[i+skip:]) {
-					return true
-				}
-			}
-			return false
+	last := len(pattern) - 1
+	for last >= 0 && pattern[last] != "**" {
+		last--
+	}
+	tail := pattern[last+1:]
+	if len(path) < len(tail) || last < 0 && len(path) > len(tail) || !begins(path[len(path)-len(tail):], tail) {
+		return false
+	}
+	if last < 0 {
+		return true
+	}
+	path, pattern = path[:len(path)-len(tail)], pattern[:last]
+	for first := true; len(pattern) > 0; first = false {
+		next := slices.Index(pattern, "**")
+		if next < 0 {
+			next = len(pattern)
 		}
-		if i >= len(path) || s != "*" && s != path[i].String() {
+		for !begins(path, pattern[:next]) {
+			if first || len(path) == 0 {
+				return false
+			}
+			path = path[1:]
+		}
+		path, pattern = path[next:], pattern[min(next+1, len(pattern)):]
+	}
+	return true
+}
+
+// begins reports whether path begins with what pattern, which has no **, leads to.
+func begins(path []segment, pattern []string) bool {
+	if len(path) < len(pattern) {
+		return false
+	}
+	for i, s := range pattern {
+		if s != "*" && s != path[i].String() {
 			return false
 		}
 	}
-	return len(pattern) == len(path)
+	return true
 }

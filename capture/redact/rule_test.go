@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,9 +31,9 @@ func TestForms(t *testing.T) {
 		{"a card after a date", `{"a":"2024-01-01 4111111111111111"}`, `{"a":"2024-01-01 «400000\d{10}»"}`},
 		{"a longer number", `{"a":"94111111111111111"}`, `{"a":"94111111111111111"}`},
 		{"a telephone number", `{"a":"call +49 (171) 123-4567."}`, `{"a":"call «\+99 \(9\d\d\) \d{3}-\d{4}»."}`},
-		{"a national one", `{"a":"0171/1234567"}`, `{"a":"«0999/\d{7}»"}`},
+		{"a national one", `{"a":"0171/1234567"}`, `{"a":"«0000/\d{7}»"}`},
 		{"a date", `{"a":"01-02-2024, 2024-01-01"}`, `{"a":"01-02-2024, 2024-01-01"}`},
-		{"an account", `{"a":"IBAN DE89 3704 0044 0532 0130 00 at"}`, `{"a":"IBAN «DE\d\d 0000 \d{4} \d{4} \d{4} \d\d» at"}`},
+		{"an account", `{"a":"IBAN DE89 3704 0044 0532 0130 00 at"}`, `{"a":"IBAN «DE\d\d 9999 9\d{3} \d{4} \d{4} \d\d» at"}`},
 		{"an account with letters", `{"a":"NL91ABNA0417164300"}`, `{"a":"«NL\d\dXXXX\d{10}»"}`},
 		{"an account with wrong check digits", `{"a":"DE88 3704 0044 0532 0130 00"}`, `{"a":"DE88 3704 0044 0532 0130 00"}`},
 		{"an IP address", `{"a":"from 10.1.2.3:8080."}`, `{"a":"from «(192\.0\.2|198\.51\.100|203\.0\.113)\.\d+»:8080."}`},
@@ -123,7 +124,8 @@ func TestRulesThatAreWrong(t *testing.T) {
 		{Rule{}, "exactly one of"},
 		{Rule{Name: "a", Form: Email}, "exactly one of"},
 		{Rule{At: "event/a"}, "at: "},
-		{Rule{At: "/a~2"}, "at: "},
+		{Rule{At: "/event/a~2"}, "at: "},
+		{Rule{At: "/body/a"}, "begins with none of /event"},
 		{Rule{Name: "--"}, "name: "},
 		{Rule{Form: "fax"}, "form: "},
 		{Rule{Form: IP, Keep: true}, "keep: "},
@@ -134,5 +136,59 @@ func TestRulesThatAreWrong(t *testing.T) {
 	}
 	if _, err := New(Options{Key: []byte("short")}); err == nil || strings.Contains(err.Error(), "short\"") {
 		t.Errorf("a short key: %v", err)
+	}
+}
+
+func TestPointersMatch(t *testing.T) {
+	for _, tt := range []struct {
+		at, path string
+		want     bool
+	}{
+		{"/event/a", "/event/a", true},
+		{"/event/a", "/event/a/b", false},
+		{"/event/a/b", "/event/a", false},
+		{"/event/*/b", "/event/a/b", true},
+		{"/**", "/event", true},
+		{"/**/a", "/a", true},
+		{"/**/a", "/event/a/b/a", true},
+		{"/**/a", "/event/a/b", false},
+		{"/event/**/b", "/event/b", true},
+		{"/event/**/b", "/outcome/a/b", false},
+		{"/event/**/a/**/b", "/event/x/a/a/b", true},
+		{"/event/**/a/c/**/b", "/event/x/a/a/c/b", true},
+		{"/event/**/a/c/**/b", "/event/x/a/c/a", false},
+		{"/event/**/b/**/b", "/event/b", false},
+		{"/event/**/**/b", "/event/b", true},
+	} {
+		var path []segment
+		for name := range strings.SplitSeq(tt.path[1:], "/") {
+			path = append(path, segment{name: []byte(name), index: -1})
+		}
+		if got := matches(newPointer(Rule{At: tt.at}).segments, path); got != tt.want {
+			t.Errorf("%s leads to %s: %v", tt.at, tt.path, got)
+		}
+	}
+}
+
+func TestRulesCanBeReadOnTheirOwn(t *testing.T) {
+	want := []Rule{{Form: Email}, {Name: "code", Keep: true}, {At: "/event/**/id"}}
+	for _, text := range []string{
+		"- form: email\n- {name: code, keep: true}\n- at: /event/**/id\n",
+		`[{"form":"email"},{"name":"code","keep":true},{"at":"/event/**/id"}]`,
+	} {
+		if got, err := ParseRules([]byte(text)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{
+		`[{"from":"email"}]`: "unknown field", `[{"form":"mail"}]`: `rule 1: form: "mail"`, `{"form":`: "redaction rules: ",
+		`"email"`: "redaction rules: ", "- name: a\n- {}": "rule 2: an entry",
+	} {
+		if _, err := ParseRules([]byte(text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	if got, err := ParseRules(nil); err != nil || got != nil {
+		t.Errorf("nothing: %v, %v", got, err)
 	}
 }

@@ -8,7 +8,8 @@ type class uint16
 const (
 	equalsSign class = 1 << iota // of a name and its value
 	colon                        // likewise, or of a URL
-	tagEnd                       // of an element of XML
+	tagStart                     // of an element of XML
+	tagEnd                       // likewise
 	jwtStart
 	keyIDStart
 	bearerStart
@@ -23,7 +24,7 @@ const (
 // word.
 func classes(forms formSet) *[256]class {
 	t := new([256]class)
-	t['='], t[':'], t['>'] = equalsSign, colon, tagEnd
+	t['='], t[':'], t['<'], t['>'] = equalsSign, colon, tagStart, tagEnd
 	t['e'], t['A'], t['-'] = jwtStart, keyIDStart, pemStart
 	t['B'], t['b'] = bearerStart, bearerStart
 	if forms.has(Email) {
@@ -55,8 +56,11 @@ func classes(forms formSet) *[256]class {
 // scan finds what has to be replaced by its form, in text that has no structure, and by the names of names and
 // values that are written into it. It adds edits of text.
 func (p *pass) scan(text []byte) {
-	s := scanner{pass: p, text: text, first: len(p.edits)}
+	s := scanner{pass: p, text: text, first: len(p.edits), tag: -1}
 	table := p.redactor.classes
+	if p.binary {
+		table = p.redactor.binary
+	}
 	for s.i < len(text) {
 		c := table[text[s.i]]
 		if c == 0 || !s.found(c) {
@@ -66,6 +70,7 @@ func (p *pass) scan(text []byte) {
 	if s.keyID {
 		s.secretKeys()
 	}
+	p.loose = p.loose || len(p.edits) > s.first
 }
 
 // A scanner is at one byte of a text.
@@ -77,6 +82,9 @@ type scanner struct {
 	done  int  // the end of the last edit
 	value int  // the end of the parameter of a URL that was looked at last
 	keyID bool // there is an AWS access key ID, so a secret key may be near
+
+	tag  int   // where the tag ends whose element is secret
+	role place // of that element
 }
 
 // found looks for what may be at s.i. If something was there it goes on behind it and returns true.
@@ -86,8 +94,11 @@ func (s *scanner) found(c class) bool {
 		return s.assignment()
 	case c&colon != 0:
 		return s.url() || s.field()
+	case c&tagStart != 0:
+		s.element()
+		return false
 	case c&tagEnd != 0:
-		return s.element()
+		return s.i == s.tag && s.contentOf()
 	case c&atSign != 0:
 		return s.email()
 	case c&pemStart != 0:
@@ -117,6 +128,14 @@ func (s *scanner) run(start, limit int, is func(byte) bool) int {
 	return end
 }
 
+// before returns where what is before end ends, without up to two spaces.
+func (s *scanner) before(end int) int {
+	for n := 0; n < 2 && end > s.done && s.text[end-1] == ' '; n++ {
+		end--
+	}
+	return end
+}
+
 // name returns the name that ends before end, which is empty if there is none.
 func (s *scanner) name(end int) span {
 	start := end
@@ -126,7 +145,9 @@ func (s *scanner) name(end int) span {
 	return span{start, end}
 }
 
-func isNameChar(c byte) bool { return isAlnum(c) || c == '_' || c == '-' || c == '.' || c == '%' }
+func isNameChar(c byte) bool {
+	return isAlnum(c) || c == '_' || c == '-' || c == '.' || c == '%' || c == '[' || c == ']'
+}
 
 func (s *scanner) lookup(name span) (place, bool) {
 	if name.start == name.end {
@@ -147,8 +168,8 @@ var assignedNames = map[string]place{
 
 // assignment looks at name=value, in a URL, a form, a connection string or a log.
 func (s *scanner) assignment() bool {
-	name := s.name(s.i)
-	if name.start == name.end {
+	name := s.name(s.before(s.i))
+	if name.start == name.end || s.i+1 < len(s.text) && (s.text[s.i+1] == '=' || s.text[s.i+1] == '>') {
 		return false
 	}
 	if name.start > 0 && (s.text[name.start-1] == '?' || s.text[name.start-1] == '&') {
@@ -168,7 +189,7 @@ func (s *scanner) assignment() bool {
 func (s *scanner) urlParam(name span) bool {
 	if s.i > s.value {
 		s.value = s.run(s.i+1, len(s.text), isParamChar)
-		if bytes.IndexByte(s.text[s.i:s.value], '%') >= 0 {
+		if bytes.IndexByte(s.text[name.start:s.value], '%') >= 0 {
 			s.param(s.text, name.start, s.i, s.value)
 			return s.behind(s.value)
 		}
@@ -208,8 +229,7 @@ func (s *scanner) assigned(start int, pl place) bool {
 	for end > start && bytes.IndexByte([]byte(",.)]}"), s.text[end-1]) >= 0 {
 		end--
 	}
-	sentence := s.text[s.i] == ':' && pl.role == secret && all(s.text[start:end], isLower)
-	if start == end || sentence {
+	if value := s.text[start:end]; len(value) == 0 || pl.role == secret && s.text[s.i] == ':' && isWord(value) {
 		return false // "password: must be …"
 	}
 	before := len(s.edits)
@@ -226,11 +246,20 @@ func (s *scanner) field() bool {
 	}
 	name := s.name(end)
 	pl, ok := s.lookup(name)
-	if !ok || end == s.i && !s.startsLine(name.start) && !strongName(pl) {
+	if !ok || end == s.i && !s.startsLine(name.start) && !strongName(pl) && !s.quoted(s.i+1) {
 		return false
 	}
 	return s.assigned(s.i+1, pl)
 }
+
+// quoted reports whether there is a text in quotes at i that is long enough for a secret: token: "…", as in GraphQL.
+func (s *scanner) quoted(i int) bool {
+	i = s.run(i, 2, func(c byte) bool { return c == ' ' })
+	return i < len(s.text) && s.text[i] == '"' && s.run(i+1, 8, func(c byte) bool { return c != '"' && c != ' ' }) == i+9
+}
+
+// isWord reports whether v is a word of a sentence, in letters of which only the first may be a capital.
+func isWord(v []byte) bool { return (isLower(v[0]) || isUpper(v[0])) && all(v[1:], isLower) }
 
 func (s *scanner) startsLine(i int) bool { return i == 0 || s.text[i-1] == '\n' }
 
@@ -265,28 +294,47 @@ func (s *scanner) formPart() bool {
 	return s.behind(end)
 }
 
-// element looks at <name>value</name>.
-func (s *scanner) element() bool {
-	name := s.name(s.i)
-	if name.start == 0 || s.text[name.start-1] != '<' && s.text[name.start-1] != ':' {
-		return false
+// element looks at the beginning of <ns:name attribute="…">, and notes where its content begins if that is secret.
+func (s *scanner) element() {
+	name := span{s.i + 1, s.run(s.i+1, maxName, func(c byte) bool { return isNameChar(c) || c == ':' })}
+	if prefix := bytes.LastIndexByte(s.text[name.start:name.end], ':'); prefix >= 0 {
+		name.start += prefix + 1
 	}
 	pl, ok := s.lookup(name)
 	if !ok {
-		return false
+		return
 	}
-	start := s.i + 1
+	end := s.run(name.end, 2048, func(c byte) bool { return c != '<' && c != '>' })
+	if end < len(s.text) && s.text[end] == '>' && s.text[end-1] != '/' {
+		s.tag, s.role = end, pl
+	}
+}
+
+// contentOf replaces the text of the element whose tag ends here.
+func (s *scanner) contentOf() bool {
+	const cdata = "<![CDATA["
+	start := s.run(s.i+1, len(s.text), isSpace)
 	end := cutAt(s.text, start, len(s.text), '<')
+	if bytes.HasPrefix(s.text[start:], []byte(cdata)) {
+		if start += len(cdata); bytes.Contains(s.text[start:], []byte("]]>")) {
+			end = start + bytes.Index(s.text[start:], []byte("]]>"))
+		} else {
+			end = len(s.text)
+		}
+	}
+	for end > start && isSpace(s.text[end-1]) {
+		end--
+	}
 	if start == end {
 		return false
 	}
 	before := len(s.edits)
-	s.at(s.text[start:end], pl)
+	s.at(s.text[start:end], s.role)
 	shift(s.edits[before:], start)
 	return s.behind(end)
 }
 
-// url looks at the password in scheme://user:password@host.
+// url looks at the password in scheme://user:password@host, and at the token in scheme://token@host.
 func (s *scanner) url() bool {
 	if !bytes.HasPrefix(s.text[s.i:], []byte("://")) {
 		return false
@@ -298,7 +346,9 @@ func (s *scanner) url() bool {
 		return false
 	}
 	user := bytes.IndexByte(s.text[start:start+at], ':')
-	if user < 0 || user+1 == at {
+	if user < 0 && isOpaque(s.text[start:start+at]) {
+		user = -1 // it is a token, and no name
+	} else if user < 0 || user+1 == at {
 		return false
 	}
 	before, raw := len(s.edits), s.text[start+user+1:start+at]

@@ -94,7 +94,7 @@ func (s *scanner) bearer() bool {
 		}
 		return s.behind(end)
 	}
-	if len(value) < 16 && (len(value) < 8 || count(value, isDigit) == 0) { // "a bearer token is missing"
+	if !isOpaque(value) { // "a bearer token is missing"
 		return false
 	}
 	s.i = begin
@@ -114,10 +114,10 @@ func (s *scanner) pem() bool {
 
 func (s *scanner) email() bool {
 	start := s.i
-	for start > s.done && s.i-start < 64 && isMailUser(s.text[start-1]) {
+	for start > s.done && isMailUser(s.text[start-1]) {
 		start--
 	}
-	end := s.run(s.i+1, 255, isMailHost)
+	end := s.run(s.i+1, len(s.text), isMailHost)
 	for end > s.i && (s.text[end-1] == '.' || s.text[end-1] == '-') {
 		end--
 	}

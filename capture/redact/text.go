@@ -10,7 +10,7 @@ import (
 const (
 	// maxNesting is how many layers of JSON, base64 and escapes are looked through. Forms are found in the innermost.
 	maxNesting = 8
-	// maxInflated is how much of a compressed text is looked through, in bytes.
+	// maxInflated is how much of the compressed texts of an invocation is looked through, in bytes.
 	maxInflated = 64 << 20
 	// minBase64 is the least that is looked at as base64, in characters: enough for {"pin":1}.
 	minBase64 = 12
@@ -32,7 +32,7 @@ func (p *pass) at(text []byte, pl place) {
 	case cookies:
 		p.cookies(text, 0, len(text), pl.kind)
 	case setCookie:
-		p.cookie(text, 0, cutAt(text, 0, len(text), ';'), pl.kind)
+		p.setCookies(text, pl.kind)
 	case objectKey:
 		p.encoded(queryEscaped, text, 0, len(text))
 	}
@@ -45,7 +45,7 @@ func (p *pass) any(text []byte) {
 	}
 	if p.nesting < maxNesting {
 		p.nesting++
-		done := mayBeJSON(text) && p.json(text, place{}) || p.base64(text)
+		done := mayBeJSON(text) && p.json(text, place{}) || p.base64(text) || p.form(text)
 		p.nesting--
 		if done {
 			return
@@ -90,13 +90,33 @@ func (p *pass) base64(text []byte) bool {
 	return true
 }
 
-// content looks into bytes, which may be compressed.
+// form looks into text that is a form of several parameters, as it is posted. It returns whether it is.
+func (p *pass) form(text []byte) bool {
+	name := bytes.IndexByte(text[:min(len(text), maxName)], '=')
+	if name < 1 || !all(text[:name], isNameChar) || bytes.IndexByte(text, '&') < name || !all(text, isFormChar) {
+		return false
+	}
+	p.query(text, 0, len(text))
+	return true
+}
+
+func isFormChar(c byte) bool {
+	return isNameChar(c) || '!' <= c && c <= '@' && bytes.IndexByte([]byte(`"#<>;`), c) < 0 || c == '~'
+}
+
+// content looks into bytes, which may be compressed. In a picture there is much that looks like an address.
 func (p *pass) content(content []byte) {
-	inflated := inflate(content)
-	if inflated == nil {
-		p.any(content)
+	if inflated := p.inflate(content); inflated != nil {
+		p.compressed(content, inflated)
 		return
 	}
+	binary := p.binary
+	p.binary = p.binary || bytes.IndexByte(content[:min(len(content), 8<<10)], 0) >= 0
+	p.any(content)
+	p.binary = binary
+}
+
+func (p *pass) compressed(content, inflated []byte) {
 	before := len(p.edits)
 	p.any(inflated)
 	if edits := p.edits[before:]; len(edits) > 0 {
@@ -155,8 +175,9 @@ func isAzureKey(text []byte) bool {
 	return false
 }
 
-// inflate returns what was compressed with gzip, nil if content was not.
-func inflate(content []byte) []byte {
+// inflate returns what was compressed with gzip, nil if content was not or if it and what was inflated before are too
+// much.
+func (p *pass) inflate(content []byte) []byte {
 	if len(content) < 18 || content[0] != 0x1f || content[1] != 0x8b {
 		return nil
 	}
@@ -164,8 +185,10 @@ func inflate(content []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	plain, err := io.ReadAll(io.LimitReader(z, maxInflated+1))
-	if err != nil || len(plain) > maxInflated {
+	left := maxInflated - p.inflated
+	plain, err := io.ReadAll(io.LimitReader(z, int64(left)+1))
+	p.inflated += min(len(plain), left)
+	if err != nil || len(plain) > left {
 		return nil
 	}
 	return plain
@@ -213,7 +236,11 @@ func (p *pass) encoded(c coding, text []byte, start, end int) {
 	}
 	p.nesting++
 	before := len(p.edits)
-	p.any(c.decode(raw))
+	decoded := raw
+	if bytes.IndexByte(raw, '%') >= 0 || bytes.IndexByte(raw, '+') >= 0 {
+		decoded = c.decode(raw)
+	}
+	p.any(decoded)
 	c.outward(raw, p.edits[before:], start)
 	p.nesting--
 }

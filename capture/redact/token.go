@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// Tokens show that they are tokens by how they begin. None of this is how real values begin: the card and phone
-// ranges are not assigned, the addresses are for documentation.
+// Tokens show that they are tokens by how they begin. None of this is how real values begin: the ranges of card,
+// account and phone numbers are not assigned, the addresses are for documentation.
 const (
 	textMark   = "redacted-"
 	base64Mark = "redacted"
@@ -22,8 +22,10 @@ const (
 	mailHost   = "@example.com"
 	jwtHeader  = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9" // {"alg":"HS256","typ":"JWT"}
 	jwtMark    = "eyJzdWIiOiJyZWRhY3Rl"                 // {"sub":"redacte
-	phoneMark  = "999"
-	cardMark   = "00000" // after the first digit, which tells the brand
+	phoneMark  = "999"                                  // after + or 00
+	localMark  = "0000"                                 // of numbers that begin with 0
+	cardMark   = "00000"                                // after the first digit, which tells the brand
+	ibanMark   = 5                                      // 9s, or Xs in the places of letters, after the check digits
 )
 
 // textTokenSize is the length of a token that has no form but its own.
@@ -240,9 +242,10 @@ func (t *tokenizer) base64(value []byte) []byte {
 	return append(out, value[len(body):]...)
 }
 
-// digits keeps the number of digits. The fewer there are, the more values have one token.
+// digits keeps the number of digits. The fewer there are, the more values have one token, and the likelier one that
+// is no token begins as if it were, and stays: of numbers of four digits one in a thousand does.
 func (t *tokenizer) digits(value []byte) []byte {
-	mark := min(6, (len(value)+1)/2)
+	mark := min(8, len(value)-len(value)/3)
 	if all(value[:mark], func(c byte) bool { return c == '9' }) {
 		return value
 	}
@@ -264,16 +267,18 @@ func (t *tokenizer) card(value []byte) []byte {
 // phone keeps how the number begins, "+", "00" or "0", and what is between the digits.
 func (t *tokenizer) phone(value []byte) []byte {
 	digits := keep(value, isDigit)
-	begin := 0
-	if value[0] != '+' {
-		for begin < 2 && digits[begin] == '0' {
-			begin++
-		}
+	mark := phoneMark
+	switch {
+	case value[0] == '+':
+	case digits[1] == '0' && digits[2] != '0':
+		mark = "00" + phoneMark
+	default:
+		mark = localMark
 	}
-	if bytes.HasPrefix(digits[begin:], []byte(phoneMark)) {
+	if bytes.HasPrefix(digits, []byte(mark)) {
 		return value
 	}
-	out := append(digits[:begin:begin], phoneMark...)
+	out := append([]byte(nil), mark...)
 	canonical := value
 	if value[0] == '+' {
 		canonical = append([]byte{'+'}, digits...)
@@ -296,9 +301,9 @@ func (t *tokenizer) iban(value []byte) []byte {
 			alphabet = digitChars
 		}
 		switch {
-		case i < 4 && isDigit(c):
-			out = append(out, '0')
-		case i < 4:
+		case i < ibanMark && isDigit(c):
+			out = append(out, '9')
+		case i < ibanMark:
 			out = append(out, 'X')
 		default:
 			out = s.fill(out, 1, alphabet)
@@ -310,7 +315,7 @@ func (t *tokenizer) iban(value []byte) []byte {
 }
 
 func isIBANToken(chars []byte) bool {
-	return all(chars[4:8], func(c byte) bool { return c == '0' || c == 'X' })
+	return all(chars[4:4+ibanMark], func(c byte) bool { return c == '9' || c == 'X' })
 }
 
 var documentation = []netip.Prefix{ // RFC 5737 and RFC 3849
