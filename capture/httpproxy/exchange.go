@@ -37,6 +37,9 @@ func newExchange(r *http.Request, match Match, maxBody int64) *exchange {
 	return &exchange{in: r, match: match, arrived: now(), request: newTap(r.Body, r.ContentLength, maxBody)}
 }
 
+// String names the exchange by its route: a path may have a secret in it.
+func (x *exchange) String() string { return "a request of " + x.match.Key() }
+
 // A verdict says what a finished exchange is worth.
 type verdict int
 

@@ -96,7 +96,7 @@ func New(opts Options) (*Proxy, error) {
 		opts.Upstream.Scheme != "http" && opts.Upstream.Scheme != "https":
 		return nil, errors.New("the upstream must be an http or https URL with a host")
 	case opts.Upstream.RawQuery != "":
-		return nil, fmt.Errorf("upstream %s: a query cannot be put before those of requests", opts.Upstream.Redacted())
+		return nil, fmt.Errorf("upstream %s: a query cannot be put before those of requests", opts.Upstream.Host)
 	case opts.Function == "":
 		return nil, errors.New("no function is named to record for")
 	case opts.Sink == nil:
@@ -204,11 +204,28 @@ func (p *Proxy) tapAnswer(resp *http.Response) error {
 // unreachable answers for an upstream that did not.
 func (p *Proxy) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	if x := exchangeOf(r); x != nil && r.Context().Err() == nil {
-		x.err = err
+		x.err = errors.New(unquoted(err))
 		x.request.drain() // the upstream did not take the body; the event needs it
 	}
-	p.opts.Logf("%s %s: no answer from %s: %v", r.Method, r.URL.Path, p.opts.Upstream.Host, err)
+	p.opts.Logf("%s: no answer from %s: %s", describe(r), p.opts.Upstream.Host, unquoted(err))
 	w.WriteHeader(http.StatusBadGateway)
+}
+
+// describe names a request in messages, which have nothing of what may be a secret: neither path nor query.
+func describe(r *http.Request) string {
+	if x := exchangeOf(r); x != nil {
+		return x.String()
+	}
+	return "a request that is not recorded"
+}
+
+// unquoted returns the text of an error up to where it quotes what the other side sent.
+func unquoted(err error) string {
+	text, _, quotes := strings.Cut(err.Error(), `"`)
+	if quotes {
+		text += "…"
+	}
+	return text
 }
 
 // Stats returns the counts so far. They add up at any moment.

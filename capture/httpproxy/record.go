@@ -95,7 +95,7 @@ func (r *recorder) write(q queued) error {
 		return err
 	}
 	if err := r.opts.Sink.Write(inv); err != nil {
-		return fmt.Errorf("record %s %s: %w", q.x.in.Method, q.x.in.URL.Path, err)
+		return fmt.Errorf("record %s: %w", q.x, err)
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (r *recorder) written(q queued, err error) (first bool) {
 // finish judges an exchange and queues it if it is worth recording. It never waits for the sink.
 func (r *recorder) finish(x *exchange) {
 	if news := r.take(queued{x: x, verdict: x.settle()}); news != "" {
-		r.opts.Logf("%s %s: %s", x.in.Method, x.in.URL.Path, news)
+		r.opts.Logf("%s: %s", x, news)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -45,9 +46,10 @@ func (im *importer) harEntry(from origin, raw json.RawMessage) error {
 	}
 	var e harEntry
 	if err := json.Unmarshal(raw, &e); err != nil {
-		reason := err.Error()
+		reason := "it is no entry of a HAR file"
 		if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
-			reason = fmt.Sprintf("%s is a JSON %s", wrong.Field, wrong.Value)
+			kind, _, _ := strings.Cut(wrong.Value, " ") // a number comes with its digits
+			reason = fmt.Sprintf("%s is a JSON %s", wrong.Field, kind)
 		}
 		im.refuse(from, reason)
 		return nil
@@ -286,13 +288,16 @@ func (e *harEntry) unsent() error {
 		return errors.New("the URL has no host")
 	case cached != "" && cached != "false" && cached != "null":
 		return errors.New("the browser's cache answered")
-	case e.Response.Status == 0 && e.Response.Error != "":
+	case e.Response.Status == 0 && netError.MatchString(e.Response.Error):
 		return fmt.Errorf("it was not answered: %s", e.Response.Error)
 	case e.Response.Status < 100 || e.Response.Status > 599:
 		return fmt.Errorf("it was not answered: the status is %v", e.Response.Status)
 	}
 	return nil
 }
+
+// netError is how Chrome names errors. Other texts may have parts of the URL in them, which are not for messages.
+var netError = regexp.MustCompile(`^net::ERR_[A-Z0-9_]{1,60}$`)
 
 // took is the time from when the request was sent until its answer was read.
 func (e *harEntry) took() time.Duration {
@@ -328,7 +333,7 @@ func decoded(text, encoding string) ([]byte, error) {
 		}
 		return content, nil
 	}
-	return nil, fmt.Errorf("its body is encoded as %.20q", encoding)
+	return nil, errors.New("its body is in an encoding other than base64")
 }
 
 // harHeader makes a header of a list, without the pseudo-headers of HTTP/2. Chrome writes several Set-Cookie lines as

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -118,6 +119,9 @@ func (q *harRequest) body(header http.Header) ([]byte, error) {
 		return nil, fmt.Errorf("its body of %.0f bytes is not in the file", q.BodySize)
 	}
 	if n := header.Get("Content-Length"); n != "" && n != "0" {
+		if _, err := strconv.Atoi(n); err != nil {
+			n = "some" // it is not for messages
+		}
 		return nil, fmt.Errorf("its body of %s bytes is not in the file", n)
 	}
 	return nil, nil
@@ -126,7 +130,7 @@ func (q *harRequest) body(header http.Header) ([]byte, error) {
 func (p *harPost) form() ([]byte, error) {
 	media, _, err := mime.ParseMediaType(p.MimeType)
 	if err != nil || media != "application/x-www-form-urlencoded" {
-		return nil, errors.New("its body is in the file only in parts, as a form of " + p.MimeType)
+		return nil, errors.New("its body is in the file only in parts, and they are not those of a simple form")
 	}
 	return []byte(joinForm(p.Params)), nil
 }

@@ -132,7 +132,7 @@ func TestWhatIsNoRequestToTheAPIIsRefusedWithItsEntry(t *testing.T) {
 		{"no URL", entry(`"method":"GET","url":""`, "", ""), "it has no URL"},
 		{"no host", entry(`"method":"GET","url":"https:///x"`, "", ""), "the URL has no host"},
 		{"method", entry(`"method":"PROPFIND","url":"https://h/x"`, "", ""), "its method is none that such an API takes"},
-		{"header", entry(url+`,"headers":[{"name":"a b","value":"secret"}]`, "", ""), `the header "a b" has`},
+		{"header", entry(url+`,"headers":[{"name":"a b","value":"secret"}]`, "", ""), "a header has a name or a value"},
 		{"wrong type", entry(url+`,"bodySize":"large"`, "", ""), "request.bodySize is a JSON string"},
 		{"no entry", `7`, " is a JSON number"},
 	} {

@@ -7,6 +7,7 @@ import (
 
 // replace replaces text, which is at start to end, by its token.
 func (p *pass) replace(start, end int, text []byte, kind string) {
+	p.keyID = p.keyID || isKeyID(text)
 	token := p.token(text)
 	if bytes.Equal(token, text) {
 		return

@@ -81,18 +81,26 @@ func (r *Redactor) Key() (source capture.KeySource, id string) {
 func (r *Redactor) Redact(inv *capture.Invocation) (*capture.Invocation, map[string]int64) {
 	p := pass{redactor: r}
 	out := p.invocation(inv)
-	if len(p.hits) == 0 {
+	if len(p.hits) == 0 && !p.keyID {
 		return inv, nil
 	}
 	replaced := make(map[string]int64)
+	p.count(replaced)
+	for n := 1; n < maxPasses && (p.loose || p.keyID && !p.keys); n++ {
+		p = pass{redactor: r, keys: p.keys || p.keyID}
+		out = p.invocation(out)
+		p.count(replaced)
+	}
+	if len(replaced) == 0 {
+		return inv, nil
+	}
+	return out, replaced
+}
+
+func (p *pass) count(replaced map[string]int64) {
 	for _, h := range p.hits {
 		replaced[h.Kind]++
 	}
-	for n := 1; n < maxPasses && p.loose; n++ {
-		p = pass{redactor: r}
-		out = p.invocation(out)
-	}
-	return out, replaced
 }
 
 // maxPasses is how often text is looked through at most, until nothing more is replaced: what is around a token may
@@ -109,16 +117,21 @@ type Find struct {
 
 // Find returns the places of what [Redactor.Redact] would replace.
 func (r *Redactor) Find(inv *capture.Invocation) []Find {
-	p := pass{redactor: r, locate: true}
-	p.invocation(inv)
-	return p.hits
+	return r.find(func(p *pass) { p.invocation(inv) })
 }
 
 // FindText returns the places of what would be replaced in content, such as that of an object, that is no part of an
 // invocation.
 func (r *Redactor) FindText(content []byte) []Find {
+	return r.find(func(p *pass) { p.content(content) })
+}
+
+func (r *Redactor) find(in func(*pass)) []Find {
 	p := pass{redactor: r, locate: true}
-	p.content(content)
+	if in(&p); p.keyID {
+		p = pass{redactor: r, locate: true, keys: true}
+		in(&p)
+	}
 	return p.hits
 }
 
@@ -130,6 +143,8 @@ type pass struct {
 	edits    []edit // of the text that is being looked into
 	hits     []Find
 	nesting  int
+	keyID    bool // there is an AWS access key ID, so a secret key may be anywhere
+	keys     bool // which is looked for
 	loose    bool // something was replaced in text without structure
 	binary   bool // what is looked into is no text
 	inflated int  // bytes that were decompressed

@@ -131,6 +131,8 @@ func TestWhatIsReplaced(t *testing.T) {
 		{"a JWT anywhere", `{"note":"it is ` + aJWT + `."}`, `{"note":"it is «` + jwt + `»."}`},
 		{"an access key ID anywhere", `{"note":"id ` + aKeyID + ` key ` + anAWSKey + `"}`,
 			`{"note":"id «AKIAREDACTED[A-Z2-7]{8}» key «` + b64 + `»"}`},
+		{"a secret key somewhere else", `{"id":"` + aKeyID + `","key":"` + anAWSKey + `","sha":"` + strings.Repeat("0a", 20) + `"}`,
+			`{"id":"«AKIAREDACTED[A-Z2-7]{8}»","key":"«` + b64 + `»","sha":"` + strings.Repeat("0a", 20) + `"}`},
 		{"a connection string", `{"c":"AccountName=a;AccountKey=` + aStorage + `;EndpointSuffix=x"}`,
 			`{"c":"AccountName=a;AccountKey=«` + b64 + `»;EndpointSuffix=x"}`},
 		{"a storage key alone", `{"c":"` + aStorage + `"}`, `{"c":"«` + b64 + `»"}`},

@@ -67,7 +67,7 @@ func (p *pass) scan(text []byte) {
 			s.i++
 		}
 	}
-	if s.keyID {
+	if p.keys || p.keyID {
 		s.secretKeys()
 	}
 	p.loose = p.loose || len(p.edits) > s.first
@@ -78,13 +78,11 @@ type scanner struct {
 	*pass
 	text  []byte
 	i     int
-	first int  // of the edits that are its own
-	done  int  // the end of the last edit
-	value int  // the end of the parameter of a URL that was looked at last
-	keyID bool // there is an AWS access key ID, so a secret key may be near
-
-	tag  int   // where the tag ends whose element is secret
-	role place // of that element
+	first int   // of the edits that are its own
+	done  int   // the end of the last edit
+	value int   // the end of the parameter of a URL that was looked at last
+	tag   int   // where the tag ends whose element is secret
+	role  place // of that element
 }
 
 // found looks for what may be at s.i. If something was there it goes on behind it and returns true.

@@ -42,7 +42,6 @@ func (s *scanner) accessKeyID() bool {
 	if end > len(s.text) || !isKeyID(s.text[s.i:end]) || end < len(s.text) && isAlnum(s.text[end]) {
 		return false
 	}
-	s.keyID = true
 	return s.form(end, "form:aws-access-key")
 }
 

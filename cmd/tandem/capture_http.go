@@ -54,6 +54,9 @@ end. It runs until it is interrupted, and then exits with 0.`,
 func (a *app) captureHTTP(ctx context.Context, opts captureHTTPOptions) error {
 	upstream, err := url.Parse(opts.to)
 	if err != nil {
+		if wrong := (*url.Error)(nil); errors.As(err, &wrong) {
+			err = wrong.Err // without the URL, which may have a password in it
+		}
 		return fmt.Errorf("--to: %w", err)
 	}
 	var sink lateSink

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"tandem/capture"
+)
+
+// planted is part of every secret in these tests.
+const planted = "Zq7Planted9"
+
+var encoded = regexp.MustCompile(`[A-Za-z0-9+/_-]{12,}`)
+
+// reveals reports whether the secret is in text, plain, in base64 or compressed, also one in the other.
+func reveals(text []byte) bool {
+	if bytes.Contains(text, []byte(planted)) {
+		return true
+	}
+	if z, err := gzip.NewReader(bytes.NewReader(text)); err == nil {
+		inflated, _ := io.ReadAll(z)
+		return reveals(inflated)
+	}
+	for _, word := range encoded.FindAll(text, -1) {
+		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			content, _ := encoding.DecodeString(string(word)) // what comes before an error counts
+			if len(content) > 0 && reveals(content) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func asJSON(text string) string {
+	doc, _ := json.Marshal(text)
+	return string(doc)
+}
+
+func inBase64(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+
+func zipped(text string) string {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write([]byte(text))
+	z.Close()
+	return b.String()
+}
+
+const jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ" + planted + "In0." + planted
+
+// secretBodies are contents with a secret in them, for any place that has contents.
+var secretBodies = map[string]string{
+	"json":           `{"user":"bob","password":"` + planted + `","deep":[{"client_secret":{"a":["` + planted + `"]}}]}`,
+	"json-in-json":   `{"a":` + asJSON(`{"b":`+asJSON(`{"token":"`+planted+`"}`)+`}`) + `}`,
+	"json-lines":     `{"token":"` + planted + `"}` + "\n" + `{"token":"` + planted + `"}`,
+	"json-cut":       `{"token":"` + planted + `","more":`,
+	"same-names":     `{"token":"` + planted + `","token":"` + planted + `","name":"password","value":"x","value":"` + planted + `"}`,
+	"form":           "password=" + planted + "&code=" + planted + "&user%5Btoken%5D=" + planted,
+	"form-of-code":   "code=" + planted + "&grant_type=authorization_code",
+	"multipart":      "--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n" + planted + "\r\n--b--\r\n",
+	"xml":            `<a><s:Password Type="t">` + planted + `</s:Password><token><![CDATA[` + planted + `]]></token></a>`,
+	"base64":         inBase64(`{"password":"` + planted + `"}`),
+	"base64-twice":   inBase64(`{"a":"` + inBase64(`{"password":"`+planted+`"}`) + `"}`),
+	"base64-of-gzip": inBase64(zipped(`{"password":"` + planted + `"}`)),
+	"text":           "called https://h/p?sig=" + planted + "&a=1 with Authorization: Bearer " + planted + "\npassword = " + planted,
+	"connection":     "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=" + planted + "==;x",
+	"aws":            `{"id":"AKIAIOSFODNN7EXAMPLE","key":"wJalrXUtnFEMI/K7MDENG/` + planted + `EXAMPLE"}`,
+	"aws-in-text":    "AKIAIOSFODNN7EXAMPLE wJalrXUtnFEMI/K7MDENG/" + planted + "EXAMPLE",
+	"jwt":            "it is " + jwt,
+	"pem":            "-----BEGIN PRIVATE KEY-----\n" + planted + "\n-----END PRIVATE KEY-----\n",
+	"database":       "postgres://bob:" + planted + "@db/orders",
+	"graphql":        `{"query":"{login(password: \"` + planted + `\", token: \"` + planted + `\")}"}`,
+	"not-utf8":       "\xff\xfe password=" + planted,
+}
+
+// secretEvents are events of every format, with a secret wherever the format has a place for one.
+func secretEvents() map[string]string {
+	const headers = `{"Authorization":"Bearer ` + planted + `","x-api-key":"` + planted + `","COOKIE":"a=` + planted + `; b=` + planted +
+		`","Referer":"https://h/?token=` + planted + `","x-auth-token":"` + planted + `","content-length":"7"}`
+	const multi = `{"authorization":["Basic ` + planted + `","` + planted + `"],"Cookie":["a=` + planted + `"]}`
+	const params = `{"code":"` + planted + `","sig":"` + planted + `","to":"https://h/?key=` + planted + `"}`
+	const multiParams = `{"code":["` + planted + `","` + planted + `"]}`
+	query := "a=1&code=" + planted + "&to=" + url.QueryEscape("https://h/?access_token="+planted+"&x=1") + "&data=" + url.QueryEscape(`{"token":"`+planted+`"}`)
+	events := map[string]string{
+		"sns": `{"Records":[{"EventSource":"aws:sns","Sns":{"Message":` + asJSON(secretBodies["json"]) +
+			`,"UnsubscribeUrl":"https://h/?Action=x&Token=` + planted + `","MessageAttributes":{"token":{"Type":"String","Value":"` + planted + `"}}}}]}`,
+		"s3": `{"Records":[{"eventSource":"aws:s3","s3":{"bucket":{"name":"b"},"object":{"key":` +
+			asJSON(url.QueryEscape("in/x?X-Amz-Signature="+planted+"&token="+planted)) + `}}}]}`,
+		"dynamodb":        `{"Records":[{"eventSource":"aws:dynamodb","dynamodb":{"NewImage":{"password":{"S":"` + planted + `"},"token":{"B":"` + inBase64(planted) + `"}}}}]}`,
+		"kinesis":         `{"Records":[{"eventSource":"aws:kinesis","kinesis":{"data":"` + secretBodies["base64"] + `"}}]}`,
+		"cloudwatch-logs": `{"awslogs":{"data":"` + secretBodies["base64-of-gzip"] + `"}}`,
+		"eventbridge":     `{"detail-type":"a","source":"b","detail":` + secretBodies["json"] + `}`,
+		"authorizer":      `{"version":"2.0","type":"REQUEST","identitySource":["Bearer ` + planted + `"],"requestContext":{"http":{}},"authorizationToken":"` + planted + `"}`,
+		"other":           `{"headers":[{"name":"X-Api-Key","value":"` + planted + `"}],"` + jwt + `":1}`,
+	}
+	for name, body := range secretBodies {
+		for _, b64 := range []bool{false, true} {
+			content := body
+			if b64 {
+				content = inBase64(body)
+			}
+			tail := fmt.Sprintf(`"body":%s,"isBase64Encoded":%v}`, asJSON(content), b64)
+			key := fmt.Sprintf("%s-%v", name, b64)
+			events["v2-"+key] = `{"version":"2.0","routeKey":"$default","rawPath":"/p","rawQueryString":` + asJSON(query) + `,"cookies":["sid=` + planted +
+				`","x=` + planted + `"],"headers":` + headers + `,"queryStringParameters":` + params + `,"stageVariables":{"apiKey":"` + planted +
+				`"},"requestContext":{"domainName":"a.lambda-url.eu","http":{"method":"POST","path":"/p"},"authorizer":{"lambda":{"token":"` + planted + `"}}},` + tail
+			events["v1-"+key] = `{"httpMethod":"POST","path":"/p","headers":` + headers + `,"multiValueHeaders":` + multi + `,"queryStringParameters":` + params +
+				`,"multiValueQueryStringParameters":` + multiParams + `,"requestContext":{"stage":"s","identity":{"apiKey":"` + planted + `"}},` + tail
+			events["alb-"+key] = `{"httpMethod":"POST","path":"/p","multiValueHeaders":` + multi + `,"multiValueQueryStringParameters":` + multiParams +
+				`,"requestContext":{"elb":{"targetGroupArn":"arn"}},` + tail
+			events["sqs-"+key] = `{"Records":[{"messageId":"m","eventSource":"aws:sqs","body":` + asJSON(content) + `,"messageAttributes":{"authToken":{"stringValue":"` +
+				planted + `","dataType":"String"},"secret":{"binaryValue":"` + inBase64(planted) + `","dataType":"Binary"},"note":{"stringValue":` + asJSON(body) +
+				`,"dataType":"String"}}}]}`
+		}
+	}
+	return events
+}
+
+// checkRecording fails the test if the recording at path reveals the secret in its files or in what is read from it,
+// and returns how many invocations are in it.
+func checkRecording(t *testing.T, path string) (n int) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(path, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		files++
+		text, err := os.ReadFile(name)
+		if reveals(text) {
+			t.Errorf("%s reveals the secret", name)
+		}
+		return err
+	})
+	if err != nil || files == 0 {
+		t.Fatalf("%d files, %v", files, err)
+	}
+	rec, err := capture.Open(path, capture.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rec.Close()
+	for line, err := range rec.Lines() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; reveals(line.Data) {
+			t.Errorf("a line reveals the secret: %s", line.Data)
+		}
+	}
+	return n
+}
+
+func checkSilent(t *testing.T, what string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if reveals([]byte(text)) {
+			t.Errorf("%s reveals the secret: %s", what, text)
+		}
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNoImportRevealsASecret(t *testing.T) {
+	t.Chdir(t.TempDir()) // no tandem.yaml is there
+	events := secretEvents()
+	for name, event := range events {
+		write(t, filepath.Join("events", name+".json"), event)
+	}
+	for _, out := range []string{"all.rec", "all.jsonl", "all.jsonl.zst"} {
+		for range 2 { // the second time with --append
+			code, stdout, stderr := call(t, "capture", "import", "events", "--function", "f", "-o", out, "--append")
+			if code != 0 || !strings.Contains(stderr, fmt.Sprintf("%d imported", len(events))) || !strings.Contains(stderr, "secrets replaced: ") {
+				t.Fatalf("exit code %d: %s", code, stderr)
+			}
+			checkSilent(t, "what it says", stdout, stderr)
+		}
+		if n := checkRecording(t, out); n != 2*len(events) {
+			t.Errorf("%s has %d invocations", out, n)
+		}
+		if code, stdout, stderr := call(t, "inspect", out, "--secrets"); code != 0 {
+			t.Errorf("%s: exit code %d: %s%s", out, code, stdout, stderr)
+		}
+	}
+	_, stdout, stderr := call(t, "capture", "import", "events", "--function", "f", "-o", "-")
+	checkSilent(t, "what it writes to stdout", stdout, stderr)
+
+	code, _, stderr := call(t, "capture", "import", "events", "--function", "f", "-o", "plain.rec", "--no-redact")
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	for _, flags := range [][]string{nil, {"--json"}} {
+		code, stdout, stderr = call(t, append([]string{"inspect", "plain.rec", "--secrets"}, flags...)...)
+		if code != 1 {
+			t.Errorf("inspect: exit code %d", code)
+		}
+		checkSilent(t, "inspect", stdout, stderr)
+	}
+	rec, err := capture.Open("plain.rec", capture.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rec.Close()
+	for inv, err := range rec.Invocations() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reveals(inv.Event) { // or the test above could not fail
+			t.Errorf("there was no secret in %s", inv.Source)
+		}
+		if !strings.Contains(stdout, `"invocation":"`+inv.ID) {
+			t.Errorf("inspect finds nothing in %s", inv.Source)
+		}
+	}
+}
+
+func TestNothingThatIsSaidOfWhatCannotBeImportedRevealsASecret(t *testing.T) {
+	t.Chdir(t.TempDir())
+	entry := func(request, response string) string {
+		return `{"log":{"version":"1.2","creator":{},"entries":[{"request":{"method":"GET","url":"https://h/?code=` + planted + `"` + request +
+			`},"response":{"status":200,"content":{"size":0}` + response + `}}]}}`
+	}
+	for name, text := range map[string]string{
+		"cut.json": `{"password":"` + planted, "control.json": "{\"password\":\"\n" + planted + `"}`, "word.json": planted, "lines.jsonl": planted + "\n{\"a\":" + planted + "}\n",
+		"escape.json": `{"password":"\q` + planted + `"}`, "number.json": `{"password":-` + planted + `}`, "empty.json": "",
+		"header.har": entry(`,"headers":[{"name":"a `+planted+`","value":"`+planted+`"}]`, ""), "url.har": strings.ReplaceAll(entry("", ""), "https://h", planted+"://"),
+		"type.har": entry(`,"headers":"`+planted+`"`, ""), "encoding.har": entry(`,"postData":{"text":"`+planted+`","encoding":"`+planted+`"}`, ""),
+		"mime.har":   entry(`,"postData":{"mimeType":"`+planted+`/x","params":[{"name":"a","value":"`+planted+`"}]}`, ""),
+		"length.har": entry(`,"headers":[{"name":"content-length","value":"`+planted+`"}]`, ""), "method.har": strings.ReplaceAll(entry("", ""), `"GET"`, `"`+planted+`"`),
+		"error.har": strings.ReplaceAll(entry("", `,"_error":"net::`+planted+`"`), ":200", ":0"), "answer.har": strings.ReplaceAll(entry("", ""), `"size":0`, `"text":"`+planted+`","encoding":"base64"`),
+		"broken.har": entry("", "") + planted, "a.gor": "1 0123456789abcdef 1500000000000000000\nGET /" + planted + " HTTP/1.1\r\n" + planted + "\r\n\r\n\n🐵🙈🙉\n",
+		"b.gor": "1 0123456789abcdef 1500000000000000000\nGET / HTTP/1.1\r\n\r\n\n🐵🙈🙉\n2 " + planted + " x\nHTTP/1.1 " + planted + "\r\n\r\n\n🐵🙈🙉\n",
+	} {
+		write(t, name, text)
+		out := name + ".rec"
+		code, stdout, stderr := call(t, "capture", "import", name, "--function", "f", "-o", out)
+		checkSilent(t, name, stdout, stderr)
+		if !strings.Contains(stderr, "refused") || code == 0 && strings.HasSuffix(name, ".json") && text != "" {
+			t.Errorf("%s: exit code %d: %s", name, code, stderr)
+		}
+		checkRecording(t, out)
+	}
+}
+
+// TestNoProxyRevealsASecret sends secrets and gets secrets, from an upstream that also answers what is not HTTP.
+func TestNoProxyRevealsASecret(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/broken/"+planted {
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			fmt.Fprintf(c, "%s\r\n\r\n", planted)
+			c.Close()
+			return
+		}
+		http.SetCookie(w, &http.Cookie{Name: "sid", Value: planted})
+		w.Header().Set("X-Api-Key", planted)
+		w.Header().Set("Location", "https://h/?token="+planted)
+		fmt.Fprint(w, secretBodies[r.URL.Query().Get("body")])
+	}))
+	defer upstream.Close()
+	out := filepath.Join(t.TempDir(), "http.rec")
+	p, proxy := begin(t, `recording .* on (\S+) to`, lean(), "capture", "http", "--addr", "127.0.0.1:0", "--to",
+		strings.Replace(upstream.URL, "http://", "http://bob:"+planted+"@", 1), "--function", "f", "-o", out)
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	send := func(path, body string) {
+		t.Helper()
+		r, err := http.NewRequest("POST", proxy+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+planted)
+		r.Header.Set("Cookie", "a="+planted)
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if _, err := io.ReadAll(answer.Body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, body := range secretBodies {
+		send("/p?body="+name+"&code="+planted, body)
+	}
+	send("/broken/"+planted, secretBodies["json"])
+	if err := p.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := p.finish(); code != 0 || err != nil {
+		t.Errorf("exit code %d, %v", code, err)
+	}
+	stderr, _ := p.stderr.read()
+	checkSilent(t, "the proxy", p.stdout.String(), string(stderr))
+	if !strings.Contains(string(stderr), "a request of $default: no answer from ") {
+		t.Errorf("it says: %s", stderr)
+	}
+	rec, err := capture.Open(out, capture.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rec.Close()
+	n := 0
+	for inv, err := range rec.Invocations() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A path is not a place for secrets, and no name says that one is there.
+		inv.Event = bytes.ReplaceAll(inv.Event, []byte("/broken/"+planted), []byte("/broken/"))
+		line, err := inv.AppendJSON(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; reveals(line) {
+			t.Errorf("a line reveals the secret: %s", line)
+		}
+	}
+	if n != len(secretBodies)+1 {
+		t.Errorf("%d invocations", n)
+	}
+}
