@@ -62,6 +62,9 @@ func (a *app) createRecording(flags recordingFlags) (*capture.Writer, error) {
 		}
 		opts.Redactor = redactor
 	}
+	if info, err := os.Stat(flags.out); err == nil && flags.append && info.Mode().IsRegular() && info.Size() > 0 {
+		a.say("%s is one file, which does not say whether secrets were replaced in what it has already", flags.out)
+	}
 	return a.create(flags.out, opts)
 }
 

@@ -49,7 +49,7 @@ found any.`,
 			}
 			defer rec.Close()
 			if opts.secrets {
-				return a.inspectSecrets(cmd.Context(), rec, args[1:], opts.json)
+				return a.inspectSecrets(cmd.Context(), rec, args[1:], opts)
 			}
 			if len(args) == 2 {
 				return a.inspectOne(rec, args[1])

@@ -21,15 +21,15 @@ type secretFind struct {
 	redact.Find
 }
 
-// inspectSecrets tells where a recording has what redaction would have replaced, and never what it is. With ids it
+// inspectSecrets tells where the recording has what redaction would have replaced, and never what it is. With ids it
 // looks at these invocations only.
-func (a *app) inspectSecrets(ctx context.Context, rec *capture.Recording, ids []string, asJSON bool) error {
+func (a *app) inspectSecrets(ctx context.Context, rec *capture.Recording, ids []string, opts inspectOptions) error {
 	redactor, err := a.redactor()
 	if err != nil {
 		return err
 	}
-	out := secretPrinter{to: a.stdout, json: asJSON, kinds: make(map[string]int64)}
-	objects := make(map[string]bool)
+	search := secretSearch{app: a, rec: rec, redactor: redactor, salvage: opts.salvage, objects: make(map[string]bool)}
+	out := secretPrinter{to: a.stdout, json: opts.json, kinds: make(map[string]int64)}
 	for inv, err := range rec.Invocations() {
 		if err == nil {
 			err = ctx.Err()
@@ -40,26 +40,19 @@ func (a *app) inspectSecrets(ctx context.Context, rec *capture.Recording, ids []
 		if len(ids) > 0 && !slices.Contains(ids, inv.ID) {
 			continue
 		}
-		finds := redactor.Find(inv)
-		for i, o := range inv.Objects {
-			if rec.Manifest() == nil || objects[o.SHA256] { // one file has no objects
-				continue
-			}
-			objects[o.SHA256] = true
-			content, err := readObject(rec, o.SHA256)
-			if err != nil {
-				return err
-			}
-			for _, f := range redactor.FindText(content) {
-				finds = append(finds, redact.Find{At: fmt.Sprintf("/objects/%d/content%s", i, f.At), Kind: f.Kind})
-			}
+		finds, err := search.invocation(inv)
+		if err == nil {
+			err = out.print(inv.ID, finds)
 		}
-		if err := out.print(inv.ID, finds); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	if len(ids) > 0 && out.invocations == 0 {
 		return fmt.Errorf("the recording has no invocation %s", ids[0])
+	}
+	for _, notice := range rec.Notices() {
+		a.say("%s", notice)
 	}
 	if err := out.end(); err != nil {
 		return err
@@ -70,15 +63,51 @@ func (a *app) inspectSecrets(ctx context.Context, rec *capture.Recording, ids []
 	return nil
 }
 
-func readObject(rec *capture.Recording, sha256 string) ([]byte, error) {
-	r, err := rec.OpenObject(sha256)
+// A secretSearch goes over a recording.
+type secretSearch struct {
+	*app
+	rec      *capture.Recording
+	redactor *redact.Redactor
+	salvage  bool
+	objects  map[string]bool // that were searched, by hash
+}
+
+func (s *secretSearch) invocation(inv *capture.Invocation) ([]redact.Find, error) {
+	finds := s.redactor.Find(inv)
+	for i, o := range inv.Objects {
+		if s.rec.Manifest() == nil || s.objects[o.SHA256] { // one file has no objects
+			continue
+		}
+		s.objects[o.SHA256] = true
+		content, err := s.object(o.SHA256)
+		if err != nil && s.salvage {
+			s.say("not searched: %v", err)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range s.redactor.FindText(content) {
+			finds = append(finds, redact.Find{At: fmt.Sprintf("/objects/%d/content%s", i, f.At), Kind: f.Kind})
+		}
+	}
+	return finds, nil
+}
+
+// object returns the contents of an object, or the beginning of one that is too large, and says so.
+func (s *secretSearch) object(sha256 string) ([]byte, error) {
+	r, err := s.rec.OpenObject(sha256)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	content, err := io.ReadAll(io.LimitReader(r, maxObject))
+	content, err := io.ReadAll(io.LimitReader(r, maxObject+1))
 	if err != nil {
 		return nil, fmt.Errorf("read object %s: %w", sha256, err)
+	}
+	if len(content) > maxObject {
+		s.say("only the first %d MiB of the object %s were searched", maxObject>>20, sha256)
+		content = content[:maxObject]
 	}
 	return content, nil
 }

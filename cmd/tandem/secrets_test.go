@@ -265,6 +265,41 @@ func TestNothingThatIsSaidOfWhatCannotBeImportedRevealsASecret(t *testing.T) {
 	}
 }
 
+func TestPinnedObjectsAreSearched(t *testing.T) {
+	t.Chdir(t.TempDir())
+	w, err := capture.Create("a.rec", capture.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, size, err := w.PutObject(strings.NewReader(secretBodies["json"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"i-1", "i-2"} { // each object is searched once
+		inv := &capture.Invocation{ID: id, Function: "f", Event: []byte("{}"), Objects: []capture.Object{{Bucket: "b", Key: "k", SHA256: sum, Size: size}}}
+		if err := w.Write(inv); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := call(t, "inspect", "a.rec", "--secrets")
+	if code != 1 || !strings.Contains(stdout, "i-1 /objects/0/content/password name:password\n") || !strings.Contains(stdout, "2 secrets in 2 invocations") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	checkSilent(t, "inspect", stdout, stderr)
+	if err := os.RemoveAll("a.rec/objects"); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, _ := call(t, "inspect", "a.rec", "--secrets"); code != 2 || stdout != "" {
+		t.Errorf("without the object: exit code %d: %s", code, stdout)
+	}
+	if code, _, stderr := call(t, "inspect", "a.rec", "--secrets", "--salvage"); code != 0 || !strings.Contains(stderr, "not searched: ") {
+		t.Errorf("without the object, and with --salvage: exit code %d: %s", code, stderr)
+	}
+}
+
 // TestNoProxyRevealsASecret sends secrets and gets secrets, from an upstream that also answers what is not HTTP.
 func TestNoProxyRevealsASecret(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
