@@ -33,6 +33,7 @@ type walker struct {
 	src      []byte
 	i        int
 	unsorted bool
+	hashed   int    // bytes
 	lengths  []span // of Content-Length headers in objects that have not ended
 }
 

@@ -116,8 +116,12 @@ func (w *walker) edited(m member) []byte {
 	return splice(w.text(m.span), m.start, edits)
 }
 
-// rehash makes the hash at s fit what it is of, if it did before.
+// rehash makes the hash at s fit what it is of, if it did before. What is hashed does not overlap in any event that a
+// service writes; what somebody nests for the sake of it is left as it is.
 func (w *walker) rehash(s span, of member, hash func(value []byte) string) {
+	if w.hashed += of.end - of.start; w.hashed > len(w.src) {
+		return
+	}
 	if w.src[s.start] != '"' || string(unquote(w.text(s))) != hash(w.text(of.span)) {
 		return
 	}

@@ -49,6 +49,11 @@ var secretNames = map[string]place{
 	"accesskey":             named("access key"),
 	"accesskeyid":           named("access key"),
 	"jwt":                   {role: authorization, kind: "name:token"}, // an object has claims
+	"jsessionid":            named("session"),
+	"phpsessid":             named("session"),
+	"samlresponse":          named("assertion"),
+	"clientassertion":       named("assertion"),
+	"codeverifier":          named("code verifier"),
 	"secrets":               named("secret"),
 	"passwords":             named("password"),
 	"passcode":              named("password"),
@@ -108,8 +113,6 @@ var secretParams = map[string]place{
 	"cookie":            {role: secret, kind: "query:cookie"},
 	"setcookie":         {role: secret, kind: "query:set-cookie"},
 	"xfunctionskey":     {role: secret, kind: "query:x-functions-key"},
-	"clientassertion":   {role: secret, kind: "query:client_assertion"},
-	"samlresponse":      {role: secret, kind: "query:samlresponse"},
 }
 
 // structure are the members of events that hold headers, queries and cookies.

@@ -166,11 +166,14 @@ var assignedNames = map[string]place{
 
 // assignment looks at name=value, in a URL, a form, a connection string or a log.
 func (s *scanner) assignment() bool {
+	if s.azureKey() {
+		return true
+	}
 	name := s.name(s.before(s.i))
 	if name.start == name.end || s.i+1 < len(s.text) && (s.text[s.i+1] == '=' || s.text[s.i+1] == '>') {
 		return false
 	}
-	if name.start > 0 && (s.text[name.start-1] == '?' || s.text[name.start-1] == '&') {
+	if name.start > 0 && bytes.IndexByte([]byte("?&#"), s.text[name.start-1]) >= 0 {
 		return s.urlParam(name)
 	}
 	if string(s.text[name.start:name.end]) == "name" {

@@ -70,6 +70,20 @@ func (s *scanner) secretKeys() {
 	s.edits = append(s.edits, found[next:]...)
 }
 
+// azureKey looks at the key that ends with the = here.
+func (s *scanner) azureKey() bool {
+	start := s.i
+	for start > s.done && s.i-start < 88 && isBase64Char(s.text[start-1]) {
+		start--
+	}
+	end := s.run(s.i, 2, func(c byte) bool { return c == '=' })
+	if !isAzureKey(s.text[start:end]) {
+		return false
+	}
+	s.i = start
+	return s.form(end, "form:azure-key")
+}
+
 // bearer looks at "Bearer" and "Basic" and what follows them.
 func (s *scanner) bearer() bool {
 	var begin int

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"io"
+	"slices"
 )
 
 const (
@@ -163,16 +164,24 @@ func base64Of(text []byte) *base64.Encoding {
 	}
 }
 
-// isAzureKey tells keys of storage accounts and of Functions apps by the signature that they have in them. Source:
+// isAzureKey tells keys of Azure's services by the signatures that they have near their end: of storage, Batch, Cosmos
+// DB; of Service Bus, Event Hubs, Relay, IoT Hub, Redis; of Functions and Search. Source:
 // https://learn.microsoft.com/purview/sit-defn-azure-storage-account-key and the pages beside it.
 func isAzureKey(text []byte) bool {
-	switch {
-	case len(text) == 88 && bytes.HasSuffix(text, []byte("==")):
-		return string(text[76:80]) == "+ASt"
-	case len(text) >= 52 && len(text) <= 56 && text[len(text)-1] == '=':
-		return bytes.Contains(text, []byte("AzFu"))
+	var signatures []string
+	switch n := len(text); {
+	case n == 88:
+		signatures = []string{"+ASt", "+ABa", "ACDb"}
+	case n == 44:
+		signatures = []string{"+ASb", "+AEh", "+ARm", "AIoT", "AzCa"}
+	case n >= 52 && n <= 56:
+		signatures = []string{"AzFu", "AzSe"}
+	default:
+		return false
 	}
-	return false
+	return text[len(text)-1] == '=' && slices.ContainsFunc(signatures, func(signature string) bool {
+		return bytes.Contains(text[len(text)-16:], []byte(signature))
+	})
 }
 
 // inflate returns what was compressed with gzip, nil if content was not or if it and what was inflated before are too
