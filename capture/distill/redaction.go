@@ -28,8 +28,8 @@ func Redaction(sources []Source, mixed bool) (*capture.Redaction, error) {
 		return all, nil
 	}
 	if !mixed {
-		return nil, fmt.Errorf("secrets were replaced in %s, and for all that is known not in %s: --mixed puts both into one",
-			redacted, plain)
+		return nil, fmt.Errorf(
+			"secrets were replaced in %s, and for all that is known not in %s: --mixed puts both into one", redacted, plain)
 	}
 	all.Add(nil)
 	return all, nil

@@ -70,7 +70,8 @@ var secretSuffixes = []struct {
 }{
 	{"password", named("password")}, {"passwd", named("password")}, {"passphrase", named("passphrase")},
 	{"secret", named("secret")}, {"token", named("token")}, {"authorization", named("authorization")},
-	{"apikey", named("api key")}, {"authkey", named("api key")}, {"secretkey", named("secret key")}, {"accesskey", named("access key")},
+	{"apikey", named("api key")}, {"authkey", named("api key")},
+	{"secretkey", named("secret key")}, {"accesskey", named("access key")},
 	{"accesskeyid", named("access key")}, {"privatekey", named("private key")}, {"accountkey", named("account key")},
 	{"functionskey", named("functions key")}, {"functionkey", named("functions key")},
 	{"subscriptionkey", named("subscription key")}, {"signingkey", named("signing key")},

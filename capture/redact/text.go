@@ -164,8 +164,8 @@ func base64Of(text []byte) *base64.Encoding {
 	}
 }
 
-// isAzureKey tells keys of Azure's services by the signatures that they have near their end: of storage, Batch, Cosmos
-// DB; of Service Bus, Event Hubs, Relay, IoT Hub, Redis; of Functions and Search. Source:
+// isAzureKey tells keys of Azure's services by the signatures that they have near their end: of storage, Batch,
+// Cosmos DB; of Service Bus, Event Hubs, Relay, IoT Hub, Redis; of Functions and Search. Source:
 // https://learn.microsoft.com/purview/sit-defn-azure-storage-account-key and the pages beside it.
 func isAzureKey(text []byte) bool {
 	var signatures []string

@@ -15,7 +15,7 @@ import (
 // Exit codes. They are a promise: scripts and pipelines branch on them.
 const (
 	exitParity       = 0 // also: done, for commands without a verdict
-	exitDiffers      = 1
+	exitDiffers      = 1 // also: inspect --secrets found some
 	exitUsage        = 2 // wrong usage, config or input, or a failure that the message names
 	exitInconclusive = 3
 	exitInterrupted  = 130

@@ -33,8 +33,8 @@ and compares what both answered and what both did to the world.
 
 The verdict is parity, differs or inconclusive.
 
-Exit codes: 0 parity, or done; 1 differs, or secrets found; 2 wrong usage, config
-or input; 3 inconclusive; 130 interrupted.`,
+Exit codes: 0 parity, or done; 1 differs, or secrets found; 2 wrong usage,
+config or input; 3 inconclusive; 130 interrupted.`,
 		Example: `  tandem demo
   tandem capture import events/ --function create-order -o orders.rec
   tandem replay orders.rec -o orders.run && tandem compare orders.run`,

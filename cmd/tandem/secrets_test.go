@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -60,71 +59,95 @@ func zipped(text string) string {
 	return b.String()
 }
 
-const jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ" + planted + "In0." + planted
+const jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJZq7Planted9In0.Zq7Planted9"
 
 // secretBodies are contents with a secret in them, for any place that has contents.
 var secretBodies = map[string]string{
-	"json":           `{"user":"bob","password":"` + planted + `","deep":[{"client_secret":{"a":["` + planted + `"]}}]}`,
-	"json-in-json":   `{"a":` + asJSON(`{"b":`+asJSON(`{"token":"`+planted+`"}`)+`}`) + `}`,
-	"json-lines":     `{"token":"` + planted + `"}` + "\n" + `{"token":"` + planted + `"}`,
-	"json-cut":       `{"token":"` + planted + `","more":`,
-	"same-names":     `{"token":"` + planted + `","token":"` + planted + `","name":"password","value":"x","value":"` + planted + `"}`,
-	"form":           "password=" + planted + "&code=" + planted + "&user%5Btoken%5D=" + planted,
-	"form-of-code":   "code=" + planted + "&grant_type=authorization_code",
-	"multipart":      "--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n" + planted + "\r\n--b--\r\n",
-	"xml":            `<a><s:Password Type="t">` + planted + `</s:Password><token><![CDATA[` + planted + `]]></token></a>`,
-	"base64":         inBase64(`{"password":"` + planted + `"}`),
-	"base64-twice":   inBase64(`{"a":"` + inBase64(`{"password":"`+planted+`"}`) + `"}`),
-	"base64-of-gzip": inBase64(zipped(`{"password":"` + planted + `"}`)),
-	"text":           "called https://h/p?sig=" + planted + "&a=1 with Authorization: Bearer " + planted + "\npassword = " + planted,
-	"connection":     "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=" + planted + "==;x",
-	"aws":            `{"id":"AKIAIOSFODNN7EXAMPLE","key":"wJalrXUtnFEMI/K7MDENG/` + planted + `EXAMPLE"}`,
-	"aws-in-text":    "AKIAIOSFODNN7EXAMPLE wJalrXUtnFEMI/K7MDENG/" + planted + "EXAMPLE",
+	"json":           `{"user":"bob","password":"Zq7Planted9","deep":[{"client_secret":{"a":["Zq7Planted9"]}}]}`,
+	"json-in-json":   `{"a":` + asJSON(`{"b":`+asJSON(`{"token":"Zq7Planted9"}`)+`}`) + `}`,
+	"json-lines":     `{"token":"Zq7Planted9"}` + "\n" + `{"token":"Zq7Planted9"}`,
+	"json-cut":       `{"token":"Zq7Planted9","more":`,
+	"same-names":     `{"token":"Zq7Planted9","token":"Zq7Planted9","name":"password","value":"x","value":"Zq7Planted9"}`,
+	"form":           "password=Zq7Planted9&code=Zq7Planted9&user%5Btoken%5D=Zq7Planted9",
+	"form-of-code":   "code=Zq7Planted9&grant_type=authorization_code",
+	"multipart":      "--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nZq7Planted9\r\n--b--\r\n",
+	"xml":            `<a><s:Password Type="t">Zq7Planted9</s:Password><token><![CDATA[Zq7Planted9]]></token></a>`,
+	"base64":         inBase64(`{"password":"Zq7Planted9"}`),
+	"base64-twice":   inBase64(`{"a":"` + inBase64(`{"password":"Zq7Planted9"}`) + `"}`),
+	"base64-of-gzip": inBase64(zipped(`{"password":"Zq7Planted9"}`)),
+	"text":           "called https://h/p?sig=Zq7Planted9&a=1 with Authorization: Bearer Zq7Planted9\npassword = Zq7Planted9",
+	"connection":     "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=Zq7Planted9==;x",
+	"aws":            `{"id":"AKIAIOSFODNN7EXAMPLE","key":"wJalrXUtnFEMI/K7MDENG/Zq7Planted9EXAMPLE"}`,
+	"aws-in-text":    "AKIAIOSFODNN7EXAMPLE wJalrXUtnFEMI/K7MDENG/Zq7Planted9EXAMPLE",
 	"jwt":            "it is " + jwt,
-	"pem":            "-----BEGIN PRIVATE KEY-----\n" + planted + "\n-----END PRIVATE KEY-----\n",
-	"database":       "postgres://bob:" + planted + "@db/orders",
-	"graphql":        `{"query":"{login(password: \"` + planted + `\", token: \"` + planted + `\")}"}`,
-	"not-utf8":       "\xff\xfe password=" + planted,
+	"pem":            "-----BEGIN PRIVATE KEY-----\nZq7Planted9\n-----END PRIVATE KEY-----\n",
+	"database":       "postgres://bob:Zq7Planted9@db/orders",
+	"graphql":        `{"query":"{login(password: \"Zq7Planted9\", token: \"Zq7Planted9\")}"}`,
+	"not-utf8":       "\xff\xfe password=Zq7Planted9",
 }
 
-// secretEvents are events of every format, with a secret wherever the format has a place for one.
-func secretEvents() map[string]string {
-	const headers = `{"Authorization":"Bearer ` + planted + `","x-api-key":"` + planted + `","COOKIE":"a=` + planted + `; b=` + planted +
-		`","Referer":"https://h/?token=` + planted + `","x-auth-token":"` + planted + `","content-length":"7"}`
-	const multi = `{"authorization":["Basic ` + planted + `","` + planted + `"],"Cookie":["a=` + planted + `"]}`
-	const params = `{"code":"` + planted + `","sig":"` + planted + `","to":"https://h/?key=` + planted + `"}`
-	const multiParams = `{"code":["` + planted + `","` + planted + `"]}`
-	query := "a=1&code=" + planted + "&to=" + url.QueryEscape("https://h/?access_token="+planted+"&x=1") + "&data=" + url.QueryEscape(`{"token":"`+planted+`"}`)
-	events := map[string]string{
-		"sns": `{"Records":[{"EventSource":"aws:sns","Sns":{"Message":` + asJSON(secretBodies["json"]) +
-			`,"UnsubscribeUrl":"https://h/?Action=x&Token=` + planted + `","MessageAttributes":{"token":{"Type":"String","Value":"` + planted + `"}}}}]}`,
-		"s3": `{"Records":[{"eventSource":"aws:s3","s3":{"bucket":{"name":"b"},"object":{"key":` +
-			asJSON(url.QueryEscape("in/x?X-Amz-Signature="+planted+"&token="+planted)) + `}}}]}`,
-		"dynamodb":        `{"Records":[{"eventSource":"aws:dynamodb","dynamodb":{"NewImage":{"password":{"S":"` + planted + `"},"token":{"B":"` + inBase64(planted) + `"}}}}]}`,
-		"kinesis":         `{"Records":[{"eventSource":"aws:kinesis","kinesis":{"data":"` + secretBodies["base64"] + `"}}]}`,
-		"cloudwatch-logs": `{"awslogs":{"data":"` + secretBodies["base64-of-gzip"] + `"}}`,
-		"eventbridge":     `{"detail-type":"a","source":"b","detail":` + secretBodies["json"] + `}`,
-		"authorizer":      `{"version":"2.0","type":"REQUEST","identitySource":["Bearer ` + planted + `"],"requestContext":{"http":{}},"authorizationToken":"` + planted + `"}`,
-		"other":           `{"headers":[{"name":"X-Api-Key","value":"` + planted + `"}],"` + jwt + `":1}`,
-	}
-	for name, body := range secretBodies {
-		for _, b64 := range []bool{false, true} {
-			content := body
-			if b64 {
-				content = inBase64(body)
+// eventTemplates are events of every format, with a secret wherever the format has a place for one.
+var eventTemplates = map[string]string{
+	"v2": `{"version": "2.0", "routeKey": "$default", "rawPath": "/p", "rawQueryString": QUERY,
+		"cookies": ["sid=Zq7Planted9", "x=Zq7Planted9"], "headers": HEADERS,
+		"queryStringParameters": {"code": "Zq7Planted9", "sig": "Zq7Planted9", "to": "https://h/?key=Zq7Planted9"},
+		"stageVariables": {"apiKey": "Zq7Planted9"},
+		"requestContext": {"domainName": "a.lambda-url.eu", "http": {"method": "POST", "path": "/p"},
+			"authorizer": {"lambda": {"token": "Zq7Planted9"}}},
+		"body": CONTENT, "isBase64Encoded": ENCODED}`,
+	"v1": `{"httpMethod": "POST", "path": "/p", "headers": HEADERS, "multiValueHeaders": LISTS,
+		"queryStringParameters": {"code": "Zq7Planted9"}, "multiValueQueryStringParameters": {"code": ["Zq7Planted9", "Zq7Planted9"]},
+		"requestContext": {"stage": "s", "identity": {"apiKey": "Zq7Planted9"}}, "body": CONTENT, "isBase64Encoded": ENCODED}`,
+	"alb": `{"httpMethod": "POST", "path": "/p", "multiValueHeaders": LISTS,
+		"multiValueQueryStringParameters": {"code": ["Zq7Planted9", "Zq7Planted9"]},
+		"requestContext": {"elb": {"targetGroupArn": "arn"}}, "body": CONTENT, "isBase64Encoded": ENCODED}`,
+	"sqs": `{"Records": [{"messageId": "m", "eventSource": "aws:sqs", "body": CONTENT, "messageAttributes": {
+		"authToken": {"stringValue": "Zq7Planted9", "dataType": "String"},
+		"secret": {"binaryValue": "IN-BASE64", "dataType": "Binary"}, "note": {"stringValue": CONTENT, "dataType": "String"}}}]}`,
+	"sns": `{"Records": [{"EventSource": "aws:sns", "Sns": {"Message": CONTENT,
+		"UnsubscribeUrl": "https://h/?Action=x&Token=Zq7Planted9",
+		"MessageAttributes": {"token": {"Type": "String", "Value": "Zq7Planted9"}}}}]}`,
+	"s3": `{"Records": [{"eventSource": "aws:s3", "s3": {"bucket": {"name": "b"},
+		"object": {"key": "in/x%3FX-Amz-Signature%3DZq7Planted9%26token%3DZq7Planted9"}}}]}`,
+	"dynamodb": `{"Records": [{"eventSource": "aws:dynamodb", "dynamodb": {
+		"NewImage": {"password": {"S": "Zq7Planted9"}, "token": {"B": "IN-BASE64"}}}}]}`,
+	"kinesis":     `{"Records": [{"eventSource": "aws:kinesis", "kinesis": {"data": CONTENT, "token": "Zq7Planted9"}}]}`,
+	"eventbridge": `{"detail-type": "a", "source": "b", "detail": {"password": "Zq7Planted9", "more": CONTENT}}`,
+	"authorizer": `{"version": "2.0", "type": "REQUEST", "identitySource": ["Bearer Zq7Planted9"],
+		"requestContext": {"http": {}}, "authorizationToken": "Zq7Planted9"}`,
+	"other": `{"headers": [{"name": "X-Api-Key", "value": "Zq7Planted9"}], "JWT": 1, "a": CONTENT}`,
+}
+
+const (
+	secretHeaders = `{"Authorization": "Bearer Zq7Planted9", "x-api-key": "Zq7Planted9", "x-auth-token": "Zq7Planted9",
+		"COOKIE": "a=Zq7Planted9; b=Zq7Planted9", "Referer": "https://h/?token=Zq7Planted9", "content-length": "7"}`
+	secretLists = `{"authorization": ["Basic Zq7Planted9", "Zq7Planted9"], "Cookie": ["a=Zq7Planted9"]}`
+	secretQuery = `"a=1&code=Zq7Planted9&to=https%3A%2F%2Fh%2F%3Faccess_token%3DZq7Planted9%26x%3D1` +
+		`&data=%7B%22token%22%3A%22Zq7Planted9%22%7D"`
+)
+
+// secretEvents has each template with each content, plain in many lines and in base64 in one.
+func secretEvents(t *testing.T) map[string]string {
+	t.Helper()
+	events := make(map[string]string)
+	for format, template := range eventTemplates {
+		for name, body := range secretBodies {
+			for _, plain := range []bool{true, false} {
+				content := body
+				if !plain {
+					content = inBase64(body)
+				}
+				event := strings.NewReplacer("HEADERS", secretHeaders, "LISTS", secretLists, "QUERY", secretQuery, "JWT", jwt,
+					"IN-BASE64", inBase64(planted), "CONTENT", asJSON(content), "ENCODED", fmt.Sprint(!plain)).Replace(template)
+				if !plain {
+					var line bytes.Buffer
+					if err := json.Compact(&line, []byte(event)); err != nil {
+						t.Fatal(err)
+					}
+					event = line.String()
+				}
+				events[fmt.Sprintf("%s-%s-%v", format, name, plain)] = event
 			}
-			tail := fmt.Sprintf(`"body":%s,"isBase64Encoded":%v}`, asJSON(content), b64)
-			key := fmt.Sprintf("%s-%v", name, b64)
-			events["v2-"+key] = `{"version":"2.0","routeKey":"$default","rawPath":"/p","rawQueryString":` + asJSON(query) + `,"cookies":["sid=` + planted +
-				`","x=` + planted + `"],"headers":` + headers + `,"queryStringParameters":` + params + `,"stageVariables":{"apiKey":"` + planted +
-				`"},"requestContext":{"domainName":"a.lambda-url.eu","http":{"method":"POST","path":"/p"},"authorizer":{"lambda":{"token":"` + planted + `"}}},` + tail
-			events["v1-"+key] = `{"httpMethod":"POST","path":"/p","headers":` + headers + `,"multiValueHeaders":` + multi + `,"queryStringParameters":` + params +
-				`,"multiValueQueryStringParameters":` + multiParams + `,"requestContext":{"stage":"s","identity":{"apiKey":"` + planted + `"}},` + tail
-			events["alb-"+key] = `{"httpMethod":"POST","path":"/p","multiValueHeaders":` + multi + `,"multiValueQueryStringParameters":` + multiParams +
-				`,"requestContext":{"elb":{"targetGroupArn":"arn"}},` + tail
-			events["sqs-"+key] = `{"Records":[{"messageId":"m","eventSource":"aws:sqs","body":` + asJSON(content) + `,"messageAttributes":{"authToken":{"stringValue":"` +
-				planted + `","dataType":"String"},"secret":{"binaryValue":"` + inBase64(planted) + `","dataType":"Binary"},"note":{"stringValue":` + asJSON(body) +
-				`,"dataType":"String"}}}]}`
 		}
 	}
 	return events
@@ -186,7 +209,7 @@ func write(t *testing.T, path, text string) {
 
 func TestNoImportRevealsASecret(t *testing.T) {
 	t.Chdir(t.TempDir()) // no tandem.yaml is there
-	events := secretEvents()
+	events := secretEvents(t)
 	for name, event := range events {
 		write(t, filepath.Join("events", name+".json"), event)
 	}
@@ -240,19 +263,31 @@ func TestNoImportRevealsASecret(t *testing.T) {
 func TestNothingThatIsSaidOfWhatCannotBeImportedRevealsASecret(t *testing.T) {
 	t.Chdir(t.TempDir())
 	entry := func(request, response string) string {
-		return `{"log":{"version":"1.2","creator":{},"entries":[{"request":{"method":"GET","url":"https://h/?code=` + planted + `"` + request +
+		return `{"log":{"version":"1.2","creator":{},"entries":[{"request":{"method":"GET","url":"https://h/?code=Zq7Planted9"` + request +
 			`},"response":{"status":200,"content":{"size":0}` + response + `}}]}}`
 	}
+	const end, gor = "\n🐵🙈🙉\n", "1 0123456789abcdef 1500000000000000000\n"
+	plain := entry("", "")
 	for name, text := range map[string]string{
-		"cut.json": `{"password":"` + planted, "control.json": "{\"password\":\"\n" + planted + `"}`, "word.json": planted, "lines.jsonl": planted + "\n{\"a\":" + planted + "}\n",
-		"escape.json": `{"password":"\q` + planted + `"}`, "number.json": `{"password":-` + planted + `}`, "empty.json": "",
-		"header.har": entry(`,"headers":[{"name":"a `+planted+`","value":"`+planted+`"}]`, ""), "url.har": strings.ReplaceAll(entry("", ""), "https://h", planted+"://"),
-		"type.har": entry(`,"headers":"`+planted+`"`, ""), "encoding.har": entry(`,"postData":{"text":"`+planted+`","encoding":"`+planted+`"}`, ""),
-		"mime.har":   entry(`,"postData":{"mimeType":"`+planted+`/x","params":[{"name":"a","value":"`+planted+`"}]}`, ""),
-		"length.har": entry(`,"headers":[{"name":"content-length","value":"`+planted+`"}]`, ""), "method.har": strings.ReplaceAll(entry("", ""), `"GET"`, `"`+planted+`"`),
-		"error.har": strings.ReplaceAll(entry("", `,"_error":"net::`+planted+`"`), ":200", ":0"), "answer.har": strings.ReplaceAll(entry("", ""), `"size":0`, `"text":"`+planted+`","encoding":"base64"`),
-		"broken.har": entry("", "") + planted, "a.gor": "1 0123456789abcdef 1500000000000000000\nGET /" + planted + " HTTP/1.1\r\n" + planted + "\r\n\r\n\n🐵🙈🙉\n",
-		"b.gor": "1 0123456789abcdef 1500000000000000000\nGET / HTTP/1.1\r\n\r\n\n🐵🙈🙉\n2 " + planted + " x\nHTTP/1.1 " + planted + "\r\n\r\n\n🐵🙈🙉\n",
+		"cut.json":     `{"password":"Zq7Planted9`,
+		"control.json": "{\"password\":\"\nZq7Planted9\"}",
+		"word.json":    planted,
+		"lines.jsonl":  "Zq7Planted9\n{\"a\":Zq7Planted9}\n",
+		"escape.json":  `{"password":"\qZq7Planted9"}`,
+		"number.json":  `{"password":-Zq7Planted9}`,
+		"empty.json":   "",
+		"header.har":   entry(`,"headers":[{"name":"a Zq7Planted9","value":"Zq7Planted9"}]`, ""),
+		"url.har":      strings.ReplaceAll(plain, "https://h", "Zq7Planted9://"),
+		"type.har":     entry(`,"headers":"Zq7Planted9"`, ""),
+		"encoding.har": entry(`,"postData":{"text":"Zq7Planted9","encoding":"Zq7Planted9"}`, ""),
+		"mime.har":     entry(`,"postData":{"mimeType":"Zq7Planted9/x","params":[{"name":"a","value":"Zq7Planted9"}]}`, ""),
+		"length.har":   entry(`,"headers":[{"name":"content-length","value":"Zq7Planted9"}]`, ""),
+		"method.har":   strings.ReplaceAll(plain, `"GET"`, `"Zq7Planted9"`),
+		"error.har":    strings.ReplaceAll(entry("", `,"_error":"net::Zq7Planted9"`), ":200", ":0"),
+		"answer.har":   strings.ReplaceAll(plain, `"size":0`, `"text":"Zq7Planted9","encoding":"base64"`),
+		"broken.har":   plain + planted,
+		"a.gor":        gor + "GET /Zq7Planted9 HTTP/1.1\r\nZq7Planted9\r\n\r\n" + end,
+		"b.gor":        gor + "GET / HTTP/1.1\r\n\r\n" + end + "2 Zq7Planted9 x\nHTTP/1.1 Zq7Planted9\r\n\r\n" + end,
 	} {
 		write(t, name, text)
 		out := name + ".rec"
@@ -321,7 +356,7 @@ func TestNoProxyRevealsASecret(t *testing.T) {
 	defer upstream.Close()
 	out := filepath.Join(t.TempDir(), "http.rec")
 	p, proxy := begin(t, `recording .* on (\S+) to`, lean(), "capture", "http", "--addr", "127.0.0.1:0", "--to",
-		strings.Replace(upstream.URL, "http://", "http://bob:"+planted+"@", 1), "--function", "f", "-o", out)
+		strings.Replace(upstream.URL, "http://", "http://bob:Zq7Planted9@", 1), "--function", "f", "-o", out)
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	send := func(path, body string) {
