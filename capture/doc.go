@@ -10,6 +10,7 @@
 // status, the HTTP answer or the result, the fate of each message of a batch, and the [Effect] list, which is what
 // the function did to the world. [LambdaOutcome] brings a Lambda answer to that form.
 //
-// A recording is what a [Writer] writes and what [Open] gives back as a [Recording]. Sources of invocations live in folders below this one
-// and depend on it; nothing here depends on them.
+// A recording is what a [Writer] writes, with tokens in the place of what its [Redactor] finds, and what [Open] gives
+// back as a [Recording]. Sources of invocations live in folders below this one and depend on it; nothing here depends
+// on them.
 package capture

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -205,7 +206,7 @@ func (w *Writer) Manifest() Manifest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := w.manifest
-	m.Redaction = m.Redaction.clone()
+	m.Sources, m.Redaction = slices.Clone(m.Sources), m.Redaction.clone()
 	return m
 }
 

@@ -36,8 +36,8 @@ type Redaction struct {
 	Mixed bool `json:"mixed,omitempty"`
 }
 
-// Add makes r say of two recordings that were put together what it said of the first. More is about the second, and
-// may be nil; r may not.
+// Add makes r, which said something of one recording, say it of that and another one together. More is about the
+// other; nil means that nothing was replaced there.
 func (r *Redaction) Add(more *Redaction) {
 	if more == nil {
 		r.Mixed = true

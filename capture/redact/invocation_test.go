@@ -183,6 +183,27 @@ func TestARecordingNeverHoldsASecret(t *testing.T) {
 	}
 }
 
+func TestARecordingThatWasNotClosedSaysThatItIsRedacted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a.rec")
+	w, err := capture.Create(dir, capture.CreateOptions{Redactor: newRedactor(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Write(full()), w.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	rec, err := capture.Open(dir, capture.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := rec.Manifest(); m.Complete || m.Redaction == nil || m.Redaction.Key != capture.KeyGiven {
+		t.Errorf("manifest %+v", m)
+	}
+	if err := errors.Join(rec.Close(), w.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 // otherKinds tells where two documents differ by more than the contents of strings and numbers.
 func otherKinds(a, b []byte) string {
 	as, bs := json.NewDecoder(bytes.NewReader(a)), json.NewDecoder(bytes.NewReader(b))

@@ -58,6 +58,7 @@ var secretNames = map[string]place{
 	"passwords":             named("password"),
 	"passcode":              named("password"),
 	"otp":                   named("password"),      // for one time
+	"challengeanswer":       named("password"),      // what a Cognito trigger gets
 	"identitysource":        named("authorization"), // what authorizers of HTTP APIs get
 	"sharedaccesssignature": named("signature"),
 	"privatekey":            named("private key"),
