@@ -199,7 +199,14 @@ func isCard(v []byte) bool {
 			separator = c
 		}
 	}
-	return digits >= 12 && digits <= 19 && luhn(v)
+	return digits >= 12 && digits <= 19 && (v[0] != '2' || isCardOf2(keep(v, isDigit))) && luhn(v)
+}
+
+// isCardOf2 reports whether what begins with 2 is a number of Mir or Mastercard, or a token of one, and not a time of
+// this century. Source: ISO/IEC 7812, as the networks publish their ranges.
+func isCardOf2(digits []byte) bool {
+	first := string(digits[:4])
+	return "2200" <= first && first <= "2204" || "2221" <= first && first <= "2720" || string(digits[1:6]) == cardMark
 }
 
 // luhn reports whether the last of v's digits checks the others.
