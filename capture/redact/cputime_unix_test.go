@@ -28,7 +28,7 @@ func TestTimeGrowsWithTheSizeOnly(t *testing.T) {
 	r := newRedactor(t, append(everyForm(), Rule{At: "/event/**/a/**/b"})...)
 	check := func(name string, doc func(size int) string) {
 		t.Helper()
-		const small, large = 4 << 10, 128 << 10
+		const small, large = 2 << 10, 64 << 10
 		took := func(size, times int) time.Duration {
 			inv := &capture.Invocation{Event: json.RawMessage(doc(size))}
 			start := cpuTime(t)
@@ -39,7 +39,7 @@ func TestTimeGrowsWithTheSizeOnly(t *testing.T) {
 		}
 		// As much text in both cases. Were it quadratic, the second would take 32 times as long.
 		if many, one := took(small, large/small), took(large, 1); one > 10*many+20*time.Millisecond {
-			t.Errorf("%q: %v for 32 times 4 KB and %v for 128 KB at once", name, many, one)
+			t.Errorf("%q: %v for 32 times 2 KB and %v for 64 KB at once", name, many, one)
 		}
 	}
 	for _, nested := range [][2]string{
