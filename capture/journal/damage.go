@@ -36,13 +36,13 @@ func (e *CutError) Error() string { return e.Cut.String() + "; --salvage reads w
 // A KeyError says that a file cannot be decrypted with the identities that were given.
 type KeyError struct {
 	File   string
-	Offset int64 // of the frame, in bytes from the start of the file
+	Offset int64 // of what it does not open, in bytes from the start of the file
 	Wrong  bool  // there were identities, but none of a recipient
 }
 
 func (e *KeyError) Error() string {
 	if e.Wrong {
-		return fmt.Sprintf("%s: none of the keys that were given opens the frame at byte %d: "+
+		return fmt.Sprintf("%s: none of the keys that were given opens what is at byte %d: "+
 			"--identity or TANDEM_IDENTITY names the file of one that it is encrypted to", e.File, e.Offset)
 	}
 	return fmt.Sprintf("%s is encrypted: --identity or TANDEM_IDENTITY names the file of the key", e.File)
