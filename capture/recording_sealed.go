@@ -97,6 +97,17 @@ func (o *objectNames) copy(to io.Writer, from io.Reader) (int64, error) {
 	return n, w.Close()
 }
 
+// CountEncrypted reports whether the recording in the folder dir is encrypted, and if so, how many invocations are in
+// it. It needs no key. The recording may be open for writing.
+func CountEncrypted(dir string) (invocations int64, encrypted bool, err error) {
+	m, err := readManifest(dir)
+	if err != nil || m.Encryption == "" {
+		return 0, false, err
+	}
+	invocations, err = journal.CountSealed(dir, invocationsPrefix)
+	return invocations, true, err
+}
+
 // readNameKeys returns the keys of the names of encrypted objects.
 func (r *Recording) readNameKeys() ([][]byte, error) {
 	folder := filepath.Join(r.dir, filepath.FromSlash(sealedFolder))

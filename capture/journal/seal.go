@@ -73,6 +73,9 @@ func (s *sealer) seal(encoder *zstd.Encoder, text []byte) ([]byte, error) {
 		return nil, fmt.Errorf("encrypt: %w", err)
 	}
 	sealed := s.out.Bytes()
+	if len(sealed)-sealHeader > maxSealed {
+		return nil, fmt.Errorf("encrypt: a frame of %d bytes for %d recipients is too large", len(sealed), len(s.recipients))
+	}
 	copy(sealed, sealMagic)
 	binary.LittleEndian.PutUint32(sealed[8:], uint32(len(sealed)-sealHeader))
 	binary.LittleEndian.PutUint32(sealed[12:], uint32(bytes.Count(text, []byte{'\n'})))

@@ -11,7 +11,10 @@ func (a *app) captureCommand() *cobra.Command {
 		Use:   "capture",
 		Short: "Record invocations from where they can be had",
 		Long: `capture writes a recording: a folder, one .jsonl or .jsonl.zst file, or - for
-stdout. Functions that run here are recorded by tandem local lambda --record.`,
+stdout. Functions that run here are recorded by tandem local lambda --record.
+
+With --recipient it is encrypted, with age, and nothing but a secret key opens
+it; a file is then named .jsonl.zst.age. To go on with one, no key is needed.`,
 		Example: `  tandem capture import events/ --function create-order -o orders.rec
   tandem capture http --to https://api.example.com --function f -o orders.rec`,
 	}
@@ -23,19 +26,31 @@ stdout. Functions that run here are recorded by tandem local lambda --record.`,
 type recordingFlags struct {
 	out    string
 	append bool
+	to     recipientFlags
 }
 
 func (r *recordingFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&r.out, "output", "o", "",
 		"`recording` to write: a folder, a .jsonl or .jsonl.zst file, or - for stdout (required)")
 	cmd.Flags().BoolVar(&r.append, "append", false, "go on with a recording that is there")
+	r.to.register(cmd.Flags())
 	cobra.CheckErr(cmd.MarkFlagRequired("output"))
 }
 
 // createRecording begins a recording. Commands call it last, when nothing else can be wrong with what they were asked
 // to do, so that a mistake leaves nothing behind that is in the way of the next try.
-func (a *app) createRecording(path string, appendTo bool) (*capture.Writer, error) {
-	w, err := capture.Create(path, capture.CreateOptions{Append: appendTo, Tool: toolVersion(), Stdout: a.stdout})
+func (a *app) createRecording(flags recordingFlags) (*capture.Writer, error) {
+	recipients, err := flags.to.parse()
+	if err != nil {
+		return nil, err
+	}
+	return a.create(flags.out, capture.CreateOptions{Append: flags.append, Recipients: recipients})
+}
+
+// create begins a recording with options that need no Tool or Stdout.
+func (a *app) create(path string, opts capture.CreateOptions) (*capture.Writer, error) {
+	opts.Tool, opts.Stdout = toolVersion(), a.stdout
+	w, err := capture.Create(path, opts)
 	if err != nil {
 		return nil, err
 	}

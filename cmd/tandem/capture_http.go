@@ -78,7 +78,7 @@ func (a *app) captureHTTP(ctx context.Context, opts captureHTTPOptions) error {
 		server.tls, err = opts.serverTLS()
 	}
 	if err == nil {
-		sink.Writer, err = a.createRecording(opts.out.out, opts.out.append)
+		sink.Writer, err = a.createRecording(opts.out)
 	}
 	if err != nil {
 		return errors.Join(err, all.close(), proxy.Close())

@@ -62,7 +62,7 @@ func (a *app) captureImport(ctx context.Context, paths []string, opts importer.O
 			return fmt.Errorf("import: %w", err)
 		}
 	}
-	w, err := a.createRecording(out.out, out.append)
+	w, err := a.createRecording(out)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ const createOrderRoute = "POST /customers/{customerId}/orders"
 // record runs the application on Lambda, has the driver send it traffic and records what the functions get: HTTP
 // requests by a proxy in front of the API, all else in the Runtime API's path.
 func (d *demo) record(ctx context.Context) (err error) {
-	w, err := d.createRecording(d.path("orders.rec"), false)
+	w, err := d.create(d.path("orders.rec"), capture.CreateOptions{})
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,10 @@ import (
 	"tandem/capture/inspect"
 )
 
-type inspectOptions struct{ json, salvage bool }
+type inspectOptions struct {
+	json, salvage bool
+	keys          identityFlags
+}
 
 func (a *app) inspectCommand() *cobra.Command {
 	var opts inspectOptions
@@ -37,7 +40,11 @@ recording is sound. With an ID it prints that invocation.`,
   tandem inspect orders.rec 01M83CWJ7WZQX5EYDGNA00FA46`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			rec, err := capture.Open(args[0], capture.OpenOptions{Salvage: opts.salvage, Stdin: a.stdin})
+			identities, err := opts.keys.parse()
+			if err != nil {
+				return err
+			}
+			rec, err := a.openRecording(args[0], opts.salvage, identities)
 			if err != nil {
 				return err
 			}
@@ -51,6 +58,7 @@ recording is sound. With an ID it prints that invocation.`,
 	f := cmd.Flags()
 	f.BoolVar(&opts.json, "json", false, "print one JSON document")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged, and tell how much")
+	opts.keys.register(f)
 	return cmd
 }
 

@@ -24,8 +24,7 @@ type localLambdaOptions struct {
 	memory      int
 	noQueue     bool
 	watch       watchFlags
-	record      string
-	append      bool
+	record      recordingFlags
 	api         string
 	routes      []string
 }
@@ -60,8 +59,9 @@ stands in front.`,
 	f.IntVar(&opts.memory, "memory", 128, "memory size that functions are told, in `MB`")
 	f.BoolVar(&opts.noQueue, "no-queue", false, "answer 429 when all environments are busy, as Lambda does")
 	opts.watch.register(cmd)
-	f.StringVar(&opts.record, "record", "", "`recording` to write")
-	f.BoolVar(&opts.append, "append", false, "with --record: go on with a recording that is there")
+	f.StringVar(&opts.record.out, "record", "", "`recording` to write")
+	f.BoolVar(&opts.record.append, "append", false, "with --record: go on with a recording that is there")
+	opts.record.to.register(f)
 	f.StringVar(&opts.api, "api", "", "`address` of an API Gateway with payload format 2.0")
 	f.StringArrayVar(&opts.routes, "route", nil, "with --api: `NAME=ROUTE`, such as f='POST /orders/{id}'")
 	cobra.CheckErr(cmd.MarkFlagRequired("function"))
@@ -101,8 +101,8 @@ func (a *app) localLambda(ctx context.Context, opts localLambdaOptions) (err err
 	if err != nil {
 		return err
 	}
-	if opts.record != "" {
-		if sink.recording, err = a.createRecording(opts.record, opts.append); err != nil {
+	if opts.record.out != "" {
+		if sink.recording, err = a.createRecording(opts.record); err != nil {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func (opts *localLambdaOptions) lambdaFunctions(sink *pinningSink) ([]local.Lamb
 			Name: name, Command: []string{binary}, Env: opts.env, Timeout: opts.timeout, MemoryMB: opts.memory,
 			Concurrency: opts.concurrency,
 		}
-		if opts.record != "" {
+		if opts.record.out != "" {
 			f.Record = sink
 		}
 		functions = append(functions, f)
