@@ -58,9 +58,13 @@ type sealer struct {
 
 // seal makes one frame of text. It is valid until the next call, and links up with the frame that was made before.
 func (s *sealer) seal(encoder *zstd.Encoder, text []byte) ([]byte, error) {
+	if cap(s.content) > 4<<20 { // grown for one long line
+		s.content, s.out = nil, bytes.Buffer{}
+	}
 	s.content = append(append(s.content[:0], linkMagic...), s.last[:]...)
 	s.content = encoder.EncodeAll(text, s.content)
 	s.out.Reset()
+	s.out.Grow(sealHeader + len(s.content) + len(s.content)/1024 + 1024) // with what age adds, in most cases
 	s.out.Write(make([]byte, sealHeader))
 	w, err := age.Encrypt(&s.out, s.recipients...)
 	if err == nil {
@@ -144,6 +148,7 @@ func (o *opener) open(sealed []byte) (link sum, content []byte, err error) {
 		return link, nil, &KeyError{Wrong: true}
 	}
 	o.content.Reset()
+	o.content.Grow(len(sealed) + bytes.MinRead)
 	if err == nil {
 		_, err = o.content.ReadFrom(in)
 	}
