@@ -60,7 +60,7 @@ func sealedSample(t testing.TB, id *age.X25519Identity) (frames [][]byte, lines 
 		t.Fatal(err)
 	}
 	for i := 0; i < len(lines); i += 2 {
-		frame, err := f.make([]byte(text(lines[i : i+2]...)))
+		frame, err := f.encode([]byte(text(lines[i : i+2]...)))
 		if err != nil {
 			t.Fatal(err)
 		}

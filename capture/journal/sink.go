@@ -27,7 +27,7 @@ type streamSink struct {
 }
 
 func (s *streamSink) write(text []byte) (int, error) {
-	data, err := s.form.make(text)
+	data, err := s.form.encode(text)
 	if err != nil {
 		return 0, err
 	}
@@ -54,8 +54,8 @@ func newForm(kind kind, recipients []age.Recipient) (f form, err error) {
 	return f, err
 }
 
-// make returns text as it is written. What it returns is valid until the next call.
-func (f *form) make(text []byte) ([]byte, error) {
+// encode returns text as it is written. What it returns is valid until the next call.
+func (f *form) encode(text []byte) ([]byte, error) {
 	switch {
 	case f.sealer != nil:
 		return f.sealer.seal(f.encoder, text)
@@ -156,7 +156,7 @@ func (s *fileSink) prepare(path string, recipients []age.Recipient) (*Cut, error
 }
 
 func (s *fileSink) write(text []byte) (int, error) {
-	data, err := s.form.make(text)
+	data, err := s.form.encode(text)
 	if err != nil {
 		return 0, err
 	}
