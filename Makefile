@@ -6,6 +6,14 @@ LDFLAGS   = -X main.version=$(VERSION)
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # The race detector needs a C compiler.
 RACE      = $(if $(shell command -v cc),-race)
+# Tests against servers from npm need Node; without it they are left out, and make says so.
+NODE      = $(shell command -v node)
+TAGS      = $(if $(NODE),-tags peers$(if $(shell test -d $(RIC) && echo yes),$(comma)lambdaric))
+RIC       = fixtures/peers/node_modules/aws-lambda-ric/dist
+comma     = ,
+# Node's own headers, if they came with it, so that none need to be downloaded.
+NODEDIR   = $(patsubst %/include/node/node.h,%,$(wildcard $(dir $(NODE))../include/node/node.h))
+PEERS     = $(if $(NODE),fixtures/peers/node_modules)
 
 .PHONY: build demo test lint bench soak clean
 
@@ -22,15 +30,21 @@ build:
 demo: build
 	bin/tandem demo; test $$? -eq 1
 
-## test: all tests, with the race detector where there is a C compiler
-test:
-	$(GO) test $(RACE) -timeout 10m ./...
+## test: all tests, with the race detector where there is a C compiler, against servers from npm where there is Node
+test: $(PEERS)
+	$(if $(NODE),,@echo "no Node here: the tests against azurite, fauxqs and Event Hubs are left out")
+	@test -d $(RIC) || echo "no Node runtime for Lambda: the tests with it are left out; they take cmake and libtool"
+	$(GO) test $(RACE) $(TAGS) -timeout 10m ./...
+
+fixtures/peers/node_modules: fixtures/peers/package-lock.json
+	cd fixtures/peers && npm_config_nodedir=$(NODEDIR) npm ci --no-audit --no-fund
+	touch $@
 
 ## lint: formatting, vet, staticcheck, tidy modules
 lint:
 	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
-	$(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
+	$(GO) vet -tags peers,lambdaric ./...
+	$(GO) run $(STATICCHECK) -tags peers,lambdaric ./...
 	$(GO) mod tidy -diff
 
 ## bench: benchmarks, with allocations
@@ -42,4 +56,4 @@ soak: build
 	TANDEM_SOAK=1 $(GO) test -timeout 60m -count 1 ./capture/... ./replay/... ./cmd/...
 
 clean:
-	rm -rf bin
+	rm -rf bin fixtures/peers/node_modules

@@ -17,7 +17,10 @@ import (
 // RecordingVersion is the version of the recording format that is written, and the newest that is read.
 const RecordingVersion = 1
 
-const manifestName = "manifest.json"
+const (
+	manifestName  = "manifest.json"
+	ageEncryption = "age"
+)
 
 // A Manifest says what is in a recording folder and how it was made.
 type Manifest struct {
@@ -26,6 +29,9 @@ type Manifest struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// Tandem is the version of the tool that wrote the recording last.
 	Tandem string `json:"tandem,omitempty"`
+	// Encryption is "age" when the invocations and objects are encrypted. The manifest is not, so it then says nothing
+	// of what is in them: no Sources, From and To.
+	Encryption string `json:"encryption,omitempty"`
 	// Sources are the kinds of sources that the invocations came from, in alphabetical order: "http", "import".
 	Sources []string `json:"sources"`
 	// From and To are the times of the first and the last invocation; zero where no invocation has a time.
@@ -50,6 +56,9 @@ func (m *Manifest) add(inv *Invocation, replaced map[string]int64) {
 	m.Counts.Invocations++
 	for kind, n := range replaced {
 		m.Redaction.Replaced[kind] += n
+	}
+	if m.Encryption != "" {
+		return
 	}
 	if kind, _, _ := strings.Cut(inv.Source, ":"); kind != "" {
 		if i, found := slices.BinarySearch(m.Sources, kind); !found {

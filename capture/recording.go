@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"filippo.io/age"
 	"github.com/oklog/ulid/v2"
 
 	"tandem/capture/journal"
@@ -34,7 +35,10 @@ type CreateOptions struct {
 	Tool string
 	// Stdout is where a recording named "-" goes.
 	Stdout io.Writer
-	// Journal says when lines are written. Its Append is not used.
+	// Recipients are whom the recording is encrypted to; without any, it is not. A lone file that is encrypted is named
+	// .jsonl.zst.age. Going on with a recording does not need any key that opens it.
+	Recipients []age.Recipient
+	// Journal says when lines are written. Its Append and Recipients are not used.
 	Journal journal.WriterOptions
 	// Redactor replaces what must not be in the recording; nil writes all as it is.
 	Redactor Redactor
@@ -49,6 +53,7 @@ type Writer struct {
 	redactor Redactor // nil for none
 
 	objects sync.Mutex // held to make an object appear
+	names   objectNames
 
 	mu       sync.Mutex // guards what follows
 	manifest Manifest
@@ -63,6 +68,7 @@ type Writer struct {
 //
 // A folder's manifest says that the recording is not complete until [Writer.Close]. Only a folder can have objects.
 func Create(path string, opts CreateOptions) (*Writer, error) {
+	opts.Journal.Append, opts.Journal.Recipients = opts.Append, opts.Recipients
 	if path == "-" {
 		w := &Writer{lines: journal.NewWriter(opts.Stdout, opts.Journal), redactor: opts.Redactor}
 		return w, w.manifest.redact(opts)
@@ -74,16 +80,19 @@ func Create(path string, opts CreateOptions) (*Writer, error) {
 	if !fresh && !opts.Append {
 		return nil, existsError(path)
 	}
-	w := &Writer{redactor: opts.Redactor}
+	w := &Writer{redactor: opts.Redactor, names: objectNames{recipients: opts.Recipients}}
 	if !journal.IsFile(path) {
 		w.dir = path
 		if !fresh { // only a recording may be repaired
-			if _, err := readManifest(path); err != nil {
+			old, err := readManifest(path)
+			if err != nil {
 				return nil, err
+			}
+			if encrypted := old.Encryption != ""; encrypted != (len(opts.Recipients) > 0) {
+				return nil, &journal.MixError{Path: path, Encrypted: encrypted}
 			}
 		}
 	}
-	opts.Journal.Append = opts.Append
 	if w.lines, err = journal.Create(path, invocationsPrefix, opts.Journal); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			err = existsError(path)
@@ -132,6 +141,9 @@ func (w *Writer) begin(fresh bool, opts CreateOptions) error {
 	if fresh {
 		now := time.Now().UTC()
 		*m = Manifest{Version: RecordingVersion, ID: ulid.Make().String(), CreatedAt: now, Sources: []string{}}
+		if len(w.names.recipients) > 0 {
+			m.Encryption = ageEncryption
+		}
 	} else {
 		old, err := readManifest(w.dir)
 		if err != nil {
@@ -152,7 +164,20 @@ func (w *Writer) begin(fresh bool, opts CreateOptions) error {
 	return m.write(w.dir)
 }
 
-func (w *Writer) recount() error {
+func (w *Writer) recount() (err error) {
+	c := &w.manifest.Counts
+	if w.manifest.Encryption == "" {
+		err = w.recountPlain()
+	} else {
+		c.Invocations, err = journal.CountSealed(w.dir, invocationsPrefix)
+	}
+	if err == nil {
+		c.Objects, err = countObjects(w.dir)
+	}
+	return err
+}
+
+func (w *Writer) recountPlain() error {
 	r, err := Open(w.dir, OpenOptions{})
 	if err != nil {
 		return err
@@ -165,12 +190,22 @@ func (w *Writer) recount() error {
 		}
 		w.manifest.add(inv, nil)
 	}
-	w.manifest.Counts.Objects, err = countObjects(w.dir)
-	return err
+	return nil
 }
 
+// countObjects counts the objects in a recording, which are in one of two folders.
 func countObjects(dir string) (int64, error) {
-	folder, err := os.Open(filepath.Join(dir, filepath.FromSlash(objectsFolder)))
+	plain, err := countNames(filepath.Join(dir, filepath.FromSlash(objectsFolder)), "")
+	if err != nil {
+		return 0, err
+	}
+	encrypted, err := countNames(filepath.Join(dir, filepath.FromSlash(sealedFolder)), sealedExt)
+	return plain + encrypted, err
+}
+
+// countNames counts the files in a folder that are named by a hash and an extension.
+func countNames(dir, ext string) (int64, error) {
+	folder, err := os.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -182,7 +217,7 @@ func countObjects(dir string) (int64, error) {
 	for {
 		names, err := folder.Readdirnames(1000)
 		for _, name := range names {
-			if isSHA256(name) {
+			if hash, ok := strings.CutSuffix(name, ext); ok && isSHA256(hash) {
 				n++
 			}
 		}
@@ -257,14 +292,15 @@ func (w *Writer) Flush() error { return w.lines.Flush() }
 // Sync returns when all invocations written before are safe from a failure of the machine.
 func (w *Writer) Sync() error { return w.lines.Sync() }
 
-// PutObject keeps the bytes of an S3 object under their hash, in lower-case hex. Bytes that are there already are not
-// written again. It fails when the recording is not a folder.
+// PutObject keeps the bytes of an S3 object under their hash, in lower-case hex, or, when the recording is encrypted,
+// under a name that only its readers can find. Bytes that this Writer kept already are not written again, and neither
+// are those that are there when nothing is encrypted. It fails when the recording is not a folder.
 func (w *Writer) PutObject(r io.Reader) (sha256hex string, size int64, err error) {
 	if w.dir == "" {
 		return "", 0, errors.New("keep an object: a recording in one file has no place for it: record into a folder")
 	}
-	folder := filepath.Join(w.dir, filepath.FromSlash(objectsFolder))
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	folder, err := w.objectFolder()
+	if err != nil {
 		return "", 0, err
 	}
 	temp, err := os.CreateTemp(folder, "new-*")
@@ -272,14 +308,25 @@ func (w *Writer) PutObject(r io.Reader) (sha256hex string, size int64, err error
 		return "", 0, err
 	}
 	hash := sha256.New()
-	size, err = io.Copy(io.MultiWriter(temp, hash), r)
-	if err != nil {
+	if size, err = w.names.copy(temp, io.TeeReader(r, hash)); err != nil {
 		temp.Close()
 		os.Remove(temp.Name())
 		return "", 0, fmt.Errorf("keep an object: %w", err)
 	}
 	sha256hex = hex.EncodeToString(hash.Sum(nil))
-	return sha256hex, size, w.publishObject(temp, filepath.Join(folder, sha256hex))
+	return sha256hex, size, w.publishObject(temp, filepath.Join(folder, w.names.name(sha256hex)))
+}
+
+// objectFolder makes the folder for objects, and what their names need.
+func (w *Writer) objectFolder() (string, error) {
+	w.objects.Lock()
+	defer w.objects.Unlock()
+	folder := filepath.Join(w.dir, filepath.FromSlash(w.names.folder()))
+	err := os.MkdirAll(folder, 0o700)
+	if err == nil {
+		err = w.names.prepare(folder)
+	}
+	return folder, err
 }
 
 func (w *Writer) publishObject(temp *os.File, path string) error {

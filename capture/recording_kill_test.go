@@ -2,7 +2,6 @@ package capture
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -12,11 +11,17 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"tandem/capture/journal"
 )
 
-// victimEnv names the recording that this program, started again, goes on with until it is killed.
-const victimEnv = "TANDEM_CAPTURE_VICTIM"
+// victimEnv names the recording that this program, started again, goes on with until it is killed. It is encrypted if
+// victimRecipientEnv says for whom.
+const (
+	victimEnv          = "TANDEM_CAPTURE_VICTIM"
+	victimRecipientEnv = "TANDEM_CAPTURE_VICTIM_RECIPIENT"
+)
 
 // recordUntilKilled appends invocations that are numbered through and tells on standard output, whenever it changes,
 // how many of all are flushed.
@@ -27,16 +32,18 @@ func recordUntilKilled(path string) {
 			os.Exit(1)
 		}
 	}
-	w, err := Create(path, CreateOptions{
+	opts := CreateOptions{
 		Append:  true,
 		Journal: journal.WriterOptions{FrameBytes: 3000, FlushAfter: time.Millisecond, SegmentBytes: 8 << 10},
-	})
+	}
+	if recipient := os.Getenv(victimRecipientEnv); recipient != "" {
+		to, err := age.ParseX25519Recipient(recipient)
+		check(err)
+		opts.Recipients = []age.Recipient{to}
+	}
+	w, err := Create(path, opts)
 	check(err)
-	r, err := Open(path, OpenOptions{})
-	check(err)
-	counts, err := r.Verify(context.Background())
-	check(err)
-	before, told := counts.Invocations, int64(-1)
+	before, told := w.manifest.Counts.Invocations, int64(-1)
 	for i := before; ; i++ {
 		if flushed := w.Stats().FlushedLines; flushed > told {
 			told = flushed
@@ -48,10 +55,13 @@ func recordUntilKilled(path string) {
 }
 
 // killOnce runs a victim, kills it after some of its reports, and returns the last one, or -1.
-func killOnce(t *testing.T, path string, reports int) (acked int) {
+func killOnce(t *testing.T, path string, id *age.X25519Identity, reports int) (acked int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), victimEnv+"="+path)
+	if id != nil {
+		cmd.Env = append(cmd.Env, victimRecipientEnv+"="+id.Recipient().String())
+	}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -82,6 +92,17 @@ func killOnce(t *testing.T, path string, reports int) (acked int) {
 }
 
 func TestAKillLosesNothingThatWasFlushed(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { killAndGoOn(t, nil) })
+	t.Run("encrypted, without a key to go on", func(t *testing.T) { killAndGoOn(t, newIdentity(t)) })
+}
+
+func killAndGoOn(t *testing.T, id *age.X25519Identity) {
+	var opts OpenOptions
+	appending := CreateOptions{Append: true}
+	if id != nil {
+		opts.Identities = []age.Identity{id}
+		appending.Recipients = []age.Recipient{id.Recipient()}
+	}
 	kills := 8
 	if os.Getenv("TANDEM_SOAK") == "1" {
 		kills = 100
@@ -89,8 +110,8 @@ func TestAKillLosesNothingThatWasFlushed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "orders.rec")
 	acked := 0
 	for kill := range kills {
-		acked = max(acked, killOnce(t, path, rand.IntN(40)*(kill%4))) // each fourth at once
-		r, err := Open(path, OpenOptions{})
+		acked = max(acked, killOnce(t, path, id, rand.IntN(40)*(kill%4))) // each fourth at once
+		r, err := Open(path, opts)
 		if err != nil {
 			if acked > 0 {
 				t.Fatalf("kill %d: %v", kill, err)
@@ -112,7 +133,7 @@ func TestAKillLosesNothingThatWasFlushed(t *testing.T) {
 		}
 		acked = found
 	}
-	w, err := Create(path, CreateOptions{Append: true})
+	w, err := Create(path, appending)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +143,7 @@ func TestAKillLosesNothingThatWasFlushed(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r := openRecording(t, path, OpenOptions{})
+	r := openRecording(t, path, opts)
 	counts, err := r.Verify(t.Context())
 	if err != nil || counts.Invocations != int64(acked)+1 || !r.Complete() {
 		t.Fatalf("%+v after %d: %v", counts, acked, err)

@@ -14,6 +14,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+
+	"filippo.io/age"
 
 	"tandem/capture/journal"
 )
@@ -24,6 +27,8 @@ type OpenOptions struct {
 	Salvage bool
 	// Stdin is where a recording named "-" comes from.
 	Stdin io.Reader
+	// Identities open an encrypted recording. Without one that does, there is a [*journal.KeyError].
+	Identities []age.Identity
 }
 
 // A Recording is a recording that is there to be read. It can be read any number of times, but by one pass at a time;
@@ -35,6 +40,7 @@ type Recording struct {
 	opts     OpenOptions
 	manifest *Manifest
 	lines    *journal.Reader
+	nameKeys func() ([][]byte, error) // of the names of encrypted objects
 
 	badLines     int64
 	manifestNote string // what salvage accepted about the manifest
@@ -95,12 +101,18 @@ func (r *Recording) open(path string) error {
 			return err
 		}
 	}
+	if r.manifest != nil && r.manifest.Encryption != "" && len(r.opts.Identities) == 0 {
+		return &journal.KeyError{File: r.path}
+	}
 	r.lines, err = journal.Open(path, journal.ReaderOptions{
 		Prefix:   invocationsPrefix,
 		Name:     r.path,
 		AllowCut: r.manifest != nil && !r.manifest.Complete,
 		Salvage:  r.opts.Salvage,
+
+		Identities: r.opts.Identities,
 	})
+	r.nameKeys = sync.OnceValues(r.readNameKeys)
 	return err
 }
 
@@ -133,6 +145,11 @@ func (r *Recording) Close() error {
 
 // Manifest returns the manifest of a folder, nil for a lone file.
 func (r *Recording) Manifest() *Manifest { return r.manifest }
+
+// Encrypted reports whether the recording is encrypted.
+func (r *Recording) Encrypted() bool {
+	return r.lines.Encrypted() || r.manifest != nil && r.manifest.Encryption != ""
+}
 
 // Complete reports whether the recording has all that its capture saw, as far as can be told: the manifest says so,
 // and nothing was left out by the last pass. A lone file without damage is taken as complete.
@@ -300,6 +317,9 @@ func (r *Recording) Notices() []string {
 	if damage.Frames > 0 {
 		tell("%s: skipped damage in %d places, %d bytes", r.path, damage.Frames, damage.Bytes)
 	}
+	if damage.Breaks > 0 {
+		tell("%s: in %d places, frames were taken out, repeated or moved", r.path, damage.Breaks)
+	}
 	if n := r.badLines + int64(damage.Lines); n > 0 {
 		tell("%s: skipped %d lines that are not invocations", r.path, n)
 	}
@@ -336,11 +356,14 @@ func (r *Recording) OpenObject(sha256hex string) (io.ReadCloser, error) {
 	if r.dir == "" {
 		return nil, fmt.Errorf("open object %s: %s is one file and has no objects", sha256hex, r.path)
 	}
+	if r.Encrypted() {
+		return r.openSealed(sha256hex)
+	}
 	file, err := os.Open(filepath.Join(r.dir, filepath.FromSlash(objectsFolder), sha256hex))
 	if err != nil {
 		return nil, err
 	}
-	return &object{file: file, sum: sha256.New(), want: sha256hex}, nil
+	return &object{file: file, content: file, sum: sha256.New(), want: sha256hex}, nil
 }
 
 func isSHA256(s string) bool {
@@ -349,14 +372,18 @@ func isSHA256(s string) bool {
 
 // An object verifies what is read from it.
 type object struct {
-	file *os.File
-	sum  hash.Hash
-	want string
+	file    *os.File
+	content io.Reader // of the file
+	sum     hash.Hash
+	want    string
 }
 
 func (o *object) Read(p []byte) (int, error) {
-	n, err := o.file.Read(p)
+	n, err := o.content.Read(p)
 	o.sum.Write(p[:n])
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("read object %s: %w", o.file.Name(), err)
+	}
 	if err == io.EOF && hex.EncodeToString(o.sum.Sum(nil)) != o.want {
 		err = fmt.Errorf("%s: the object's bytes are not those of its hash", o.file.Name())
 	}

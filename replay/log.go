@@ -66,7 +66,7 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef) 
 	}
 	counts := newCounts(recording.Invocations)
 	if old != nil {
-		if err := l.readTrials(ctx, &counts); err != nil {
+		if err := l.readTrials(ctx, RunOptions{Identities: opts.Identities}, &counts); err != nil {
 			return err
 		}
 	}
@@ -124,8 +124,8 @@ func checkResume(old *RunManifest, opts *Options, recording RecordingRef) error 
 }
 
 // readTrials notes which invocations have a trial.
-func (l *log) readTrials(ctx context.Context, counts *Counts) error {
-	run, err := OpenRun(l.dir, RunOptions{})
+func (l *log) readTrials(ctx context.Context, opts RunOptions, counts *Counts) error {
+	run, err := OpenRun(l.dir, opts)
 	if err != nil {
 		return err
 	}

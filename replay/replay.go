@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"filippo.io/age"
 	"golang.org/x/sync/errgroup"
 
 	"tandem/capture"
@@ -37,8 +38,10 @@ type Options struct {
 	TargetTimeout time.Duration
 	Retry         RetryPolicy
 
-	// Journal says when trials are written. Its Append is not used.
-	Journal    journal.WriterOptions
+	// Journal says when trials are written, and whom they are encrypted to. Its Append is not used.
+	Journal journal.WriterOptions
+	// Identities open the trials of an encrypted run that is gone on with.
+	Identities []age.Identity
 	Progress   *Progress
 	ConfigHash string
 	Tool       string // name and version of what makes the run

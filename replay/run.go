@@ -7,6 +7,8 @@ import (
 	"iter"
 	"os"
 
+	"filippo.io/age"
+
 	"tandem/capture/journal"
 )
 
@@ -14,6 +16,8 @@ import (
 type RunOptions struct {
 	// Salvage skips damaged parts, which are then told by [RunReader.Notices], where they are errors otherwise.
 	Salvage bool
+	// Identities open an encrypted run.
+	Identities []age.Identity
 }
 
 // A RunReader reads the trials of a run.
@@ -42,7 +46,7 @@ func OpenRun(path string, opts RunOptions) (*RunReader, error) {
 		}
 	}
 	r.lines, err = journal.Open(path, journal.ReaderOptions{
-		Prefix: trialPrefix, AllowCut: true, Salvage: opts.Salvage,
+		Prefix: trialPrefix, AllowCut: true, Salvage: opts.Salvage, Identities: opts.Identities,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open run: %w", err)
@@ -105,6 +109,10 @@ func (r *RunReader) Notices() []string {
 	if damage.Frames > 0 {
 		notices = append(notices, fmt.Sprintf("%s: skipped %d bytes that are damaged, in %d places",
 			r.path, damage.Bytes, damage.Frames))
+	}
+	if damage.Breaks > 0 {
+		notices = append(notices, fmt.Sprintf("%s: in %d places, frames were taken out, repeated or moved",
+			r.path, damage.Breaks))
 	}
 	if n := r.badLines + int64(damage.Lines); n > 0 {
 		notices = append(notices, fmt.Sprintf("%s: skipped %d lines that are not trials", r.path, n))

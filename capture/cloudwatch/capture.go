@@ -108,7 +108,7 @@ func (c *capturing) load() error {
 			c.known = min(c.known, cur.Recorded)
 		}
 	}
-	if c.skip, c.written, err = recordedAfter(c.opts.Dir, c.known); err != nil {
+	if c.skip, c.written, err = recordedAfter(c.opts.Dir, c.known, c.opts.Identities); err != nil {
 		return fmt.Errorf("go on with %s: %w", c.opts.Dir, err)
 	}
 	return nil

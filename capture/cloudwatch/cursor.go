@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"filippo.io/age"
+
 	"tandem/capture"
 	"tandem/capture/journal"
 )
@@ -126,14 +128,22 @@ func (j *joiner) restore(c *cursor) {
 }
 
 // recordedAfter returns the IDs of the invocations in the recording at dir behind the first n, and how many there are
-// in all. The recording may be open for writing.
-func recordedAfter(dir string, n int64) (ids map[string]bool, total int64, err error) {
-	rec, err := capture.Open(dir, capture.OpenOptions{})
+// in all. The recording may be open for writing. If it is encrypted, identities are needed only when there are any.
+func recordedAfter(dir string, n int64, identities []age.Identity) (ids map[string]bool, total int64, err error) {
+	total, encrypted, err := capture.CountEncrypted(dir)
+	if err != nil || encrypted && total <= n {
+		return nil, total, err
+	}
+	rec, err := capture.Open(dir, capture.OpenOptions{Identities: identities})
+	if err != nil && encrypted {
+		err = fmt.Errorf("%d invocations were recorded after the cursor was saved, and only a key tells which: %w",
+			total-n, err)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
 	defer rec.Close()
-	ids = make(map[string]bool)
+	ids, total = make(map[string]bool), 0
 	for line, err := range rec.Lines() {
 		if err != nil {
 			return nil, 0, err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"filippo.io/age"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"tandem/capture"
@@ -42,6 +43,8 @@ type Options struct {
 	Sink    Sink
 	// Dir is the folder of the recording, which then also keeps the cursor. Without one, a capture cannot be resumed.
 	Dir string
+	// Identities open the recording, if it is encrypted. They are needed only to go on after a kill.
+	Identities []age.Identity
 	// Rate is how many requests a second may be made: 5 unless set, which is the quota of an account and region.
 	Rate float64
 	// Windows is how many windows are read at once: 4 unless set, which uses the quota up at usual latencies.

@@ -14,10 +14,20 @@ func benchLine(i int) []byte {
 		`"context":{}}`, i*7919, i%1000000, i, uint64(i)*0x9e3779b97f4a7c15, i%977)
 }
 
+var benchFiles = []string{"a.jsonl", "a.jsonl.zst", "a.jsonl.zst.age"}
+
+func benchWriter(b *testing.B, path string) *Writer {
+	var opts WriterOptions
+	if isSealed(path) {
+		opts.Recipients = forAll(identity(b, aliceKey))
+	}
+	return mustCreate(b, path, opts)
+}
+
 func BenchmarkWrite(b *testing.B) {
-	for _, name := range []string{"a.jsonl", "a.jsonl.zst"} {
+	for _, name := range benchFiles {
 		b.Run(name, func(b *testing.B) {
-			w := mustCreate(b, filepath.Join(b.TempDir(), name), WriterOptions{})
+			w := benchWriter(b, filepath.Join(b.TempDir(), name))
 			lines := make([][]byte, 10_000)
 			for i := range lines {
 				lines[i] = benchLine(i)
@@ -37,11 +47,11 @@ func BenchmarkWrite(b *testing.B) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	for _, name := range []string{"a.jsonl", "a.jsonl.zst"} {
+	for _, name := range benchFiles {
 		b.Run(name, func(b *testing.B) {
 			const lines = 100_000
 			path := filepath.Join(b.TempDir(), name)
-			w := mustCreate(b, path, WriterOptions{})
+			w := benchWriter(b, path)
 			size := 0
 			for i := range lines {
 				line := benchLine(i)
@@ -49,7 +59,7 @@ func BenchmarkRead(b *testing.B) {
 				mustAppend(b, w, string(line))
 			}
 			mustClose(b, w)
-			r, err := Open(path, ReaderOptions{})
+			r, err := Open(path, readAs(identity(b, aliceKey)))
 			if err != nil {
 				b.Fatal(err)
 			}

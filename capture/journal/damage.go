@@ -33,6 +33,35 @@ type CutError struct{ Cut }
 
 func (e *CutError) Error() string { return e.Cut.String() + "; --salvage reads what is before them" }
 
+// A KeyError says that a file cannot be decrypted with the identities that were given.
+type KeyError struct {
+	File   string
+	Offset int64 // of what it does not open, in bytes from the start of the file
+	Wrong  bool  // there were identities, but none of a recipient
+}
+
+func (e *KeyError) Error() string {
+	if e.Wrong {
+		return fmt.Sprintf("%s: none of the keys that were given opens what is at byte %d: "+
+			"--identity or TANDEM_IDENTITY names the file of one that it is encrypted to", e.File, e.Offset)
+	}
+	return fmt.Sprintf("%s is encrypted: --identity or TANDEM_IDENTITY names the file of the key", e.File)
+}
+
+// A MixError refuses to go on with an encrypted journal in plain text, or the other way round.
+type MixError struct {
+	Path      string
+	Encrypted bool // what is there is
+}
+
+func (e *MixError) Error() string {
+	if e.Encrypted {
+		return e.Path + " is encrypted: --recipient says for whom it goes on"
+	}
+	return e.Path + " is not encrypted, and goes on without --recipient; or record into another one, and join the two " +
+		"with tandem distill --all --recipient"
+}
+
 // Damage is what one pass over a journal left out because its options allow it.
 type Damage struct {
 	Cut     *Cut     // the end that was cut off; nil when there is none
@@ -40,9 +69,10 @@ type Damage struct {
 	Bytes   int64    // bytes in those places, as they are on disk
 	Lines   int      // lines skipped for being longer than MaxLine
 	Missing []string // names of the segments that are not there
+	Breaks  int      // places where encrypted frames that were read do not follow one another as they were written
 }
 
 // None reports whether everything was read.
 func (d *Damage) None() bool {
-	return d.Cut == nil && d.Frames == 0 && d.Lines == 0 && len(d.Missing) == 0
+	return d.Cut == nil && d.Frames == 0 && d.Lines == 0 && d.Breaks == 0 && len(d.Missing) == 0
 }

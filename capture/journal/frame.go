@@ -36,11 +36,14 @@ type badFrame struct{ reason string }
 
 func (e *badFrame) Error() string { return e.reason }
 
-// A frame is one zstd frame as it is on disk.
+// A frame is one zstd frame, or sealed frame, as it is on disk.
 type frame struct {
 	data []byte // nil when the frame is not to be held in memory
 	size int64
 	skip bool // the frame is there to be skipped and has no content
+
+	lines int64 // in a sealed frame, as its header says
+	sum   sum   // of a sealed frame
 }
 
 // readFrame reads the next frame by its block headers, without decoding it. The frame's data is appended to buf while

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
+	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -16,15 +18,35 @@ const readAhead = 256 << 10
 // a file that is being written can be read.
 type frames struct {
 	file    *os.File
+	opener  *opener // nil unless the frames are sealed
 	size    int64
 	at      int64 // of the next frame
 	in      *bufio.Reader
 	decoder *zstd.Decoder
 	buf     []byte // of the last frame
 	content []byte // of the last frame, decoded
+	link    sum    // of the last frame that was decoded, when it was sealed
 }
 
-func openFrames(file *os.File) (*frames, error) {
+// openFile opens the frames of a segment. Identities are needed to decode sealed frames, and for nothing else.
+func openFile(s segment, identities []age.Identity) (*frames, error) {
+	file, err := os.Open(s.path)
+	if err != nil {
+		return nil, err
+	}
+	kind, err := kindOf(file)
+	var in *frames
+	if err == nil {
+		in, err = openFrames(file, kind, identities)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+func openFrames(file *os.File, kind kind, identities []age.Identity) (*frames, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, err
@@ -34,21 +56,31 @@ func openFrames(file *os.File) (*frames, error) {
 		return nil, err
 	}
 	f := &frames{file: file, size: info.Size(), decoder: decoder, buf: make([]byte, 0, maxBlock)}
+	if kind == sealed {
+		f.opener = &opener{identities: identities}
+	}
 	f.in = bufio.NewReaderSize(nil, readAhead)
 	f.seek(0)
 	return f, nil
 }
 
-func (f *frames) close() { f.decoder.Close() }
+func (f *frames) close() error {
+	f.decoder.Close()
+	return f.file.Close()
+}
 
 func (f *frames) seek(offset int64) {
 	f.at = offset
 	f.in.Reset(io.NewSectionReader(f.file, offset, f.size-offset))
 }
 
-// read reads the next frame as [readFrame] does. What it returns is valid until the next call.
-func (f *frames) read() (frame, error) {
-	fr, err := readFrame(f.in, f.buf)
+// read reads the next frame as [readFrame] or [readSealed] does. What it returns is valid until the next call.
+func (f *frames) read() (fr frame, err error) {
+	if f.opener != nil {
+		fr, err = readSealed(f.in, f.size-f.at, f.buf)
+	} else {
+		fr, err = readFrame(f.in, f.buf)
+	}
 	if fr.data != nil {
 		f.buf = fr.data
 	}
@@ -62,8 +94,11 @@ func (f *frames) read() (frame, error) {
 var errNotWhole = errors.New("frame is too large to be held in memory")
 
 // decode returns the content of a frame after its checksum was verified. It is valid until the next call. The error
-// is errNotWhole or a *badFrame.
+// is errNotWhole, a *badFrame or a *KeyError.
 func (f *frames) decode(fr frame) ([]byte, error) {
+	if f.opener != nil {
+		return f.decodeSealed(fr)
+	}
 	if fr.data == nil {
 		return nil, errNotWhole
 	}
@@ -80,6 +115,25 @@ func (f *frames) decode(fr frame) ([]byte, error) {
 	return content, nil
 }
 
+func (f *frames) decodeSealed(fr frame) ([]byte, error) {
+	link, compressed, err := f.opener.open(fr.data)
+	if err != nil {
+		return nil, err
+	}
+	content, err := f.decoder.DecodeAll(compressed, f.content[:0])
+	if content != nil {
+		f.content = content
+	}
+	if err != nil {
+		return nil, badContent(err)
+	}
+	if n := int64(bytes.Count(content, []byte{'\n'})); n != fr.lines {
+		return nil, &badFrame{fmt.Sprintf("it has %d lines, and its header says %d", n, fr.lines)}
+	}
+	f.link = link
+	return content, nil
+}
+
 func badContent(err error) error {
 	if errors.Is(err, zstd.ErrCRCMismatch) {
 		return &badFrame{"checksum does not match"}
@@ -89,18 +143,22 @@ func badContent(err error) error {
 
 // search moves to the first good frame at or after from. The error is io.EOF when there is none.
 func (f *frames) search(from int64) error {
+	magic := frameMagic
+	if f.opener != nil {
+		magic = sealMagic
+	}
 	window := make([]byte, readAhead)
 	for from < f.size {
 		n, err := f.file.ReadAt(window[:min(int64(len(window)), f.size-from)], from)
 		if err != nil && err != io.EOF {
 			return err
 		}
-		i := bytes.Index(window[:n], frameMagic)
+		i := bytes.Index(window[:n], magic)
 		if i < 0 {
 			if n < len(window) {
 				break
 			}
-			from += int64(n - len(frameMagic) + 1)
+			from += int64(n - len(magic) + 1)
 			continue
 		}
 		from += int64(i)
@@ -117,7 +175,7 @@ func (f *frames) search(from int64) error {
 func (f *frames) good(offset int64) (bool, error) {
 	f.seek(offset)
 	fr, err := f.read()
-	if err == nil {
+	if err == nil && f.opener == nil { // a sealed frame is good if its sum is
 		_, err = f.decode(fr)
 	}
 	f.seek(offset)

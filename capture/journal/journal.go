@@ -6,6 +6,9 @@
 // it with one call, so a file that was cut off anywhere still holds every line of the frames before the cut. A
 // [Reader] hands out the lines of a frame only after its checksum was verified.
 //
+// With recipients, each frame is encrypted for itself, as an age file, and files are named .jsonl.zst.age. All of the
+// above holds for them as well, and nothing but reading lines needs a key: who has none can go on with a journal.
+//
 // Files and folders that it makes are for their owner alone, because what is recorded is production data.
 package journal
 
@@ -25,6 +28,7 @@ const MaxLine = 64 << 20
 const (
 	plainExt      = ".jsonl"
 	compressedExt = ".jsonl.zst"
+	sealedExt     = ".jsonl.zst.age"
 )
 
 // ErrLocked is wrapped by the errors about a journal that another writer has open.
@@ -32,8 +36,11 @@ var ErrLocked = errors.New("another process is writing to it")
 
 // IsFile reports whether a journal of that name is one file rather than a folder of segments.
 func IsFile(path string) bool {
-	return strings.HasSuffix(path, plainExt) || strings.HasSuffix(path, compressedExt)
+	return strings.HasSuffix(path, plainExt) || strings.HasSuffix(path, compressedExt) || isSealed(path)
 }
+
+// isSealed reports whether the name of a file says that it is encrypted.
+func isSealed(path string) bool { return strings.HasSuffix(path, sealedExt) }
 
 // A segment is one file of a journal.
 type segment struct {
@@ -54,7 +61,11 @@ func segmentsOf(dir, prefix string) ([]segment, error) {
 		if !ok {
 			continue
 		}
-		if digits, ok = strings.CutSuffix(strings.TrimSuffix(digits, ".zst"), plainExt); !ok {
+		digits, encrypted := strings.CutSuffix(digits, sealedExt)
+		if !encrypted {
+			digits, ok = strings.CutSuffix(strings.TrimSuffix(digits, ".zst"), plainExt)
+		}
+		if !ok {
 			continue
 		}
 		n, err := strconv.Atoi(digits)
@@ -71,24 +82,34 @@ func segmentsOf(dir, prefix string) ([]segment, error) {
 				filepath.Base(found[i-1].path), filepath.Base(found[i].path))
 		}
 	}
+	for _, s := range found {
+		if isSealed(s.path) != isSealed(found[0].path) {
+			return nil, fmt.Errorf("%s: of %s and %s one is encrypted and one is not: they are not of one recording", dir,
+				filepath.Base(found[0].path), filepath.Base(s.path))
+		}
+	}
 	return found, nil
 }
 
-func segmentName(prefix string, number int) string {
-	return fmt.Sprintf("%s-%06d%s", prefix, number, compressedExt)
+func segmentName(prefix string, number int, ext string) string {
+	return fmt.Sprintf("%s-%06d%s", prefix, number, ext)
 }
 
 // missingSegments names the segments that must have been there once, in order.
 func missingSegments(segments []segment, prefix string) []string {
 	var missing []string
+	ext := compressedExt
+	if len(segments) > 0 && isSealed(segments[0].path) {
+		ext = sealedExt
+	}
 	next := 1
 	for _, s := range segments {
 		if s.number-next > 1000 {
-			first, last := segmentName(prefix, next), segmentName(prefix, s.number-1)
+			first, last := segmentName(prefix, next, ext), segmentName(prefix, s.number-1, ext)
 			return append(missing, first+" to "+last)
 		}
 		for ; next < s.number; next++ {
-			missing = append(missing, segmentName(prefix, next))
+			missing = append(missing, segmentName(prefix, next, ext))
 		}
 		next = s.number + 1
 	}

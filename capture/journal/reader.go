@@ -8,6 +8,8 @@ import (
 	"iter"
 	"os"
 	"strings"
+
+	"filippo.io/age"
 )
 
 // ReaderOptions say where the lines are and how much damage is accepted. With the zero value, all of it is an error.
@@ -20,12 +22,15 @@ type ReaderOptions struct {
 	AllowCut bool
 	// Salvage skips everything that cannot be read, wherever it is.
 	Salvage bool
+	// Identities open encrypted files; lines of which none opens are a [*KeyError], even with Salvage.
+	Identities []age.Identity
 }
 
 // A Reader reads a journal from its beginning, any number of times, but one pass after the other.
 type Reader struct {
 	opts     ReaderOptions
 	segments []segment
+	sealed   bool
 	missing  []string
 	damage   Damage
 }
@@ -40,8 +45,17 @@ type Line struct {
 }
 
 // Open finds the files of the journal at path. A segment that is missing between others is an error, unless
-// [ReaderOptions.Salvage] is set. A folder without segments is a journal without lines.
+// [ReaderOptions.Salvage] is set. A folder without segments is a journal without lines. An encrypted journal is a
+// [*KeyError] without identities.
 func Open(path string, opts ReaderOptions) (*Reader, error) {
+	r, err := find(path, opts)
+	if err == nil && r.sealed && len(opts.Identities) == 0 {
+		return nil, &KeyError{File: r.segments[0].name}
+	}
+	return r, err
+}
+
+func find(path string, opts ReaderOptions) (*Reader, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -53,11 +67,13 @@ func Open(path string, opts ReaderOptions) (*Reader, error) {
 			name = path
 		}
 		r.segments = []segment{{path: path, name: name, number: 1}}
-		return r, nil
+		r.sealed, err = isSealedFile(path)
+		return r, err
 	}
 	if r.segments, err = segmentsOf(path, opts.Prefix); err != nil {
 		return nil, err
 	}
+	r.sealed = len(r.segments) > 0 && isSealed(r.segments[0].path)
 	r.missing = missingSegments(r.segments, opts.Prefix)
 	if len(r.missing) > 0 && !opts.Salvage {
 		return nil, fmt.Errorf("%s: %s missing; --salvage reads what is there", path, isOrAre(r.missing))
@@ -65,6 +81,19 @@ func Open(path string, opts ReaderOptions) (*Reader, error) {
 	r.damage.Missing = r.missing
 	return r, nil
 }
+
+func isSealedFile(path string) (bool, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	kind, err := kindOf(file)
+	return kind == sealed, err
+}
+
+// Encrypted reports whether the journal is encrypted.
+func (r *Reader) Encrypted() bool { return r.sealed }
 
 func isOrAre(names []string) string {
 	if len(names) == 1 {
@@ -77,7 +106,7 @@ func isOrAre(names []string) string {
 func (r *Reader) Damage() Damage { return r.damage }
 
 // Lines reads the journal from its beginning. Empty lines are left out but counted. An error is the last thing it
-// gives; it is a [*CorruptError], a [*CutError], or about reading a file.
+// gives; it is a [*CorruptError], a [*CutError], a [*KeyError], or about reading a file.
 //
 // Memory does not grow with the journal: it is that of the largest frame, and at most that of a line of [MaxLine]
 // bytes. The lines of a frame are handed out after the frame's checksum was verified. Only frames over 32 MiB, as
@@ -103,6 +132,7 @@ func (r *Reader) Lines() iter.Seq2[Line, error] {
 type pass struct {
 	opts   ReaderOptions
 	damage Damage
+	chain  chain
 	yield  func(Line, error) bool
 
 	line     Line   // the next line's place

@@ -50,13 +50,13 @@ func repairPath(path string) (*Cut, error) {
 
 // repair cuts off what is unfinished at the end of an open file.
 func repair(file *os.File, name string) (*Cut, error) {
-	compressed, err := isCompressed(file)
+	kind, err := kindOf(file)
 	if err != nil {
 		return nil, err
 	}
 	var cut *Cut
-	if compressed {
-		cut, err = cutFrame(file)
+	if kind != plain {
+		cut, err = cutFrame(file, kind)
 	} else {
 		cut, err = cutLine(file)
 	}
@@ -67,13 +67,13 @@ func repair(file *os.File, name string) (*Cut, error) {
 	return cut, file.Truncate(cut.Offset)
 }
 
-// cutFrame finds an unfinished frame at the end of a compressed file.
-func cutFrame(file *os.File) (*Cut, error) {
-	in, err := openFrames(file)
+// cutFrame finds an unfinished frame at the end of a compressed or an encrypted file.
+func cutFrame(file *os.File, kind kind) (*Cut, error) {
+	in, err := openFrames(file, kind, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer in.close()
+	defer in.decoder.Close()
 	for {
 		at := in.at
 		_, err := in.read()

@@ -5,7 +5,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	"filippo.io/age"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -17,18 +20,68 @@ type sink interface {
 	close() error
 }
 
-type streamSink struct{ w io.Writer }
+// A streamSink writes to what is not a file: plain lines, or sealed frames.
+type streamSink struct {
+	w    io.Writer
+	form form
+}
 
-func (s *streamSink) write(text []byte) (int, error) { return s.w.Write(text) }
-func (s *streamSink) sync() error                    { return nil }
-func (s *streamSink) close() error                   { return nil }
+func (s *streamSink) write(text []byte) (int, error) {
+	data, err := s.form.encode(text)
+	if err != nil {
+		return 0, err
+	}
+	return s.w.Write(data)
+}
 
-// A fileSink appends to one file.
-type fileSink struct {
-	file    *os.File
-	size    int64
+func (s *streamSink) sync() error  { return nil }
+func (s *streamSink) close() error { return nil }
+
+// A form makes of text what is written. The zero value leaves it plain.
+type form struct {
 	encoder *zstd.Encoder // nil for plain lines
+	sealer  *sealer       // nil unless frames are encrypted
 	frame   []byte
+}
+
+func newForm(kind kind, recipients []age.Recipient) (f form, err error) {
+	if kind != plain {
+		f.encoder, err = newEncoder()
+	}
+	if kind == sealed {
+		f.sealer = &sealer{recipients: recipients}
+	}
+	return f, err
+}
+
+// encode returns text as it is written. What it returns is valid until the next call.
+func (f *form) encode(text []byte) ([]byte, error) {
+	switch {
+	case f.sealer != nil:
+		return f.sealer.seal(f.encoder, text)
+	case f.encoder != nil:
+		f.frame = f.encoder.EncodeAll(text, f.frame[:0])
+		return f.frame, nil
+	}
+	return text, nil
+}
+
+// follow makes the next frame link up with the last one of what is there, of which the last segment comes last.
+func (f *form) follow(segments []segment) error {
+	if f.sealer == nil {
+		return nil
+	}
+	for _, s := range slices.Backward(segments) {
+		var t tally
+		if err := t.add(s, false); err != nil {
+			return err
+		}
+		if t.frames > 0 {
+			f.sealer.last = t.last
+			break
+		}
+	}
+	return nil
 }
 
 func newEncoder() (*zstd.Encoder, error) {
@@ -36,7 +89,17 @@ func newEncoder() (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true), zstd.WithWindowSize(1<<20))
 }
 
+// A fileSink appends to one file.
+type fileSink struct {
+	file *os.File
+	size int64
+	form *form
+}
+
 func openFileSink(path string, opts WriterOptions) (*fileSink, *Cut, error) {
+	if err := opts.checkName(path); err != nil {
+		return nil, nil, err
+	}
 	flags := os.O_RDWR | os.O_APPEND | os.O_CREATE
 	if !opts.Append {
 		flags |= os.O_EXCL
@@ -46,7 +109,7 @@ func openFileSink(path string, opts WriterOptions) (*fileSink, *Cut, error) {
 		return nil, nil, err
 	}
 	s := &fileSink{file: file}
-	cut, err := s.prepare(path)
+	cut, err := s.prepare(path, opts.Recipients)
 	if err != nil {
 		file.Close()
 		return nil, nil, err
@@ -54,9 +117,28 @@ func openFileSink(path string, opts WriterOptions) (*fileSink, *Cut, error) {
 	return s, cut, nil
 }
 
-func (s *fileSink) prepare(path string) (*Cut, error) {
+// checkName makes sure that the name of a lone file says whether it is encrypted.
+func (o *WriterOptions) checkName(path string) error {
+	switch {
+	case isSealed(path) && len(o.Recipients) == 0:
+		return fmt.Errorf("%s: files of this name are encrypted: --recipient says for whom", path)
+	case !isSealed(path) && len(o.Recipients) > 0:
+		stem := strings.TrimSuffix(strings.TrimSuffix(path, ".zst"), plainExt)
+		return fmt.Errorf("%s: encrypted files are named otherwise: %s", path, stem+sealedExt)
+	}
+	return nil
+}
+
+func (s *fileSink) prepare(path string, recipients []age.Recipient) (*Cut, error) {
 	if err := lock(s.file); err != nil {
 		return nil, err
+	}
+	kind, err := kindOf(s.file)
+	if err != nil {
+		return nil, err
+	}
+	if kind == sealed && len(recipients) == 0 {
+		return nil, &MixError{Path: path, Encrypted: true}
 	}
 	cut, err := repair(s.file, path)
 	if err != nil {
@@ -65,19 +147,20 @@ func (s *fileSink) prepare(path string) (*Cut, error) {
 	if s.size, err = s.file.Seek(0, io.SeekEnd); err != nil {
 		return nil, err
 	}
-	compressed, err := isCompressed(s.file)
-	if err == nil && compressed {
-		s.encoder, err = newEncoder()
+	f, err := newForm(kind, recipients)
+	if err == nil {
+		err = f.follow([]segment{{path: path, name: path}})
 	}
+	s.form = &f
 	return cut, err
 }
 
 func (s *fileSink) write(text []byte) (int, error) {
-	if s.encoder != nil {
-		s.frame = s.encoder.EncodeAll(text, s.frame[:0])
-		text = s.frame
+	data, err := s.form.encode(text)
+	if err != nil {
+		return 0, err
 	}
-	n, err := s.file.Write(text)
+	n, err := s.file.Write(data)
 	if err != nil {
 		// What was written of the frame is of no use. If it cannot be removed, readers tell it as cut off.
 		if n > 0 && s.file.Truncate(s.size) == nil {
@@ -105,9 +188,8 @@ type folderSink struct {
 	prefix       string
 	number       int // of the next segment
 	segmentBytes int64
-	encoder      *zstd.Encoder
+	form         form
 	current      *fileSink // nil before the first frame of a segment
-	frame        []byte
 }
 
 func openFolderSink(path, prefix string, opts WriterOptions) (*folderSink, *Cut, error) {
@@ -119,7 +201,7 @@ func openFolderSink(path, prefix string, opts WriterOptions) (*folderSink, *Cut,
 		return nil, nil, err
 	}
 	s := &folderSink{dir: dir, prefix: prefix, segmentBytes: opts.SegmentBytes}
-	cut, err := s.prepare(opts.Append)
+	cut, err := s.prepare(opts)
 	if err != nil {
 		dir.Close()
 		return nil, nil, err
@@ -127,7 +209,7 @@ func openFolderSink(path, prefix string, opts WriterOptions) (*folderSink, *Cut,
 	return s, cut, nil
 }
 
-func (s *folderSink) prepare(goOn bool) (cut *Cut, err error) {
+func (s *folderSink) prepare(opts WriterOptions) (cut *Cut, err error) {
 	if err = lock(s.dir); err != nil {
 		return nil, err
 	}
@@ -138,16 +220,25 @@ func (s *folderSink) prepare(goOn bool) (cut *Cut, err error) {
 	s.number = 1
 	if n := len(segments); n > 0 {
 		last := segments[n-1]
-		if !goOn {
+		if !opts.Append {
 			return nil, fmt.Errorf("%s: %w", last.path, os.ErrExist)
+		}
+		if isSealed(last.path) != (len(opts.Recipients) > 0) {
+			return nil, &MixError{Path: s.dir.Name(), Encrypted: isSealed(last.path)}
 		}
 		s.number = last.number + 1
 		if cut, err = repairPath(last.path); err != nil {
 			return nil, err
 		}
 	}
-	s.encoder, err = newEncoder()
-	return cut, err
+	kind := compressed
+	if len(opts.Recipients) > 0 {
+		kind = sealed
+	}
+	if s.form, err = newForm(kind, opts.Recipients); err != nil {
+		return nil, err
+	}
+	return cut, s.form.follow(segments)
 }
 
 func (s *folderSink) write(text []byte) (int, error) {
@@ -165,13 +256,17 @@ func (s *folderSink) write(text []byte) (int, error) {
 
 // begin makes the file of the next segment.
 func (s *folderSink) begin() error {
-	path := filepath.Join(s.dir.Name(), segmentName(s.prefix, s.number))
+	ext := compressedExt
+	if s.form.sealer != nil {
+		ext = sealedExt
+	}
+	path := filepath.Join(s.dir.Name(), segmentName(s.prefix, s.number, ext))
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	s.number++
-	s.current = &fileSink{file: file, encoder: s.encoder, frame: s.frame}
+	s.current = &fileSink{file: file, form: &s.form}
 	return nil
 }
 
@@ -181,7 +276,6 @@ func (s *folderSink) end() error {
 		return nil
 	}
 	err := s.current.close()
-	s.frame = s.current.frame
 	s.current = nil
 	if serr := syncDir(s.dir); err == nil {
 		err = serr

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"strings"
@@ -28,13 +29,13 @@ func openSource(s segment, last bool, p *pass) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	compressed, err := isCompressed(file)
-	if err == nil && !compressed {
+	kind, err := kindOf(file)
+	if err == nil && kind == plain {
 		return &plainSource{file: file, buf: make([]byte, readAhead)}, nil
 	}
 	var in *frames
 	if err == nil {
-		in, err = openFrames(file)
+		in, err = openFrames(file, kind, p.opts.Identities)
 	}
 	if err != nil {
 		file.Close()
@@ -43,17 +44,34 @@ func openSource(s segment, last bool, p *pass) (source, error) {
 	return &frameSource{in: in, name: s.name, last: last, pass: p}, nil
 }
 
-// isCompressed tells a compressed file by its name, or by its first bytes when it has another one.
-func isCompressed(file *os.File) (bool, error) {
-	if strings.HasSuffix(file.Name(), ".zst") {
-		return true, nil
+// A kind is how a file keeps its text.
+type kind int
+
+const (
+	plain kind = iota
+	compressed
+	sealed
+)
+
+// kindOf tells the kind of a file by its name, or by its first bytes when that says nothing.
+func kindOf(file *os.File) (kind, error) {
+	switch name := file.Name(); {
+	case strings.HasSuffix(name, sealedExt):
+		return sealed, nil
+	case strings.HasSuffix(name, ".zst"):
+		return compressed, nil
 	}
-	var head [4]byte
+	var head [8]byte
 	n, err := file.ReadAt(head[:], 0)
-	if err != nil && err != io.EOF {
-		return false, err
+	switch {
+	case err != nil && err != io.EOF:
+		return plain, err
+	case bytes.Equal(head[:n], sealMagic):
+		return sealed, nil
+	case bytes.HasPrefix(head[:n], frameMagic):
+		return compressed, nil
 	}
-	return bytes.Equal(head[:n], frameMagic), nil
+	return plain, nil
 }
 
 // A plainSource reads a file of plain lines.
@@ -91,8 +109,7 @@ func (s *frameSource) close() error {
 	if s.stream != nil {
 		s.stream.Close()
 	}
-	s.in.close()
-	return s.in.file.Close()
+	return s.in.close()
 }
 
 func (s *frameSource) next() (chunk, error) {
@@ -133,6 +150,12 @@ func (s *frameSource) nextFrame() ([]byte, error) {
 		return nil, err
 	}
 	text, err := s.in.decode(fr)
+	if err == nil && s.in.opener != nil && !s.pass.chain.follow(s.in.link, fr.sum) {
+		err = s.unlinked(at)
+	}
+	if keyless := (*KeyError)(nil); errors.As(err, &keyless) {
+		return nil, &KeyError{File: s.name, Offset: at, Wrong: keyless.Wrong}
+	}
 	if err != errNotWhole {
 		return text, err
 	}
@@ -140,6 +163,16 @@ func (s *frameSource) nextFrame() ([]byte, error) {
 	s.stream, err = zstd.NewReader(io.NewSectionReader(s.in.file, at, fr.size),
 		zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 	return nil, err
+}
+
+// unlinked decides what becomes of a sealed frame that does not follow the one before it.
+func (s *frameSource) unlinked(offset int64) error {
+	if s.pass.opts.Salvage {
+		s.pass.damage.Breaks++
+		return nil
+	}
+	return &CorruptError{File: s.name, Offset: offset,
+		Reason: "it was not written after what is before it: frames were taken out, repeated or moved"}
 }
 
 // nextOfStream returns the next part of a large frame, and nothing after the last one. The checksum is verified only
@@ -176,13 +209,19 @@ func (s *frameSource) damaged(offset int64, err error) error {
 		return io.EOF
 	case cut && !opts.Salvage:
 		return &CutError{Cut{File: s.name, Offset: offset, Bytes: s.in.size - offset}}
-	case !opts.Salvage && err == io.ErrUnexpectedEOF:
-		return &CorruptError{File: s.name, Offset: offset, Reason: "it does not end where the next one begins"}
 	case !opts.Salvage:
-		return &CorruptError{File: s.name, Offset: offset, Reason: err.Error()}
+		return &CorruptError{File: s.name, Offset: offset, Reason: reasonOf(err)}
 	}
+	s.pass.chain.broken = true
 	damage.Frames++
 	damage.Bytes += s.in.at - offset
 	s.gap = true
 	return nil
+}
+
+func reasonOf(err error) string {
+	if err == io.ErrUnexpectedEOF {
+		return "it does not end where the next one begins"
+	}
+	return err.Error()
 }

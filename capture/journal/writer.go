@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"filippo.io/age"
 )
 
 // WriterOptions say how a [Writer] works. The zero value is a new journal with the defaults.
@@ -24,12 +26,16 @@ type WriterOptions struct {
 	// SegmentBytes is the size at which a segment is ended: 256 MiB unless set, which is small enough to copy, and
 	// to search for damage.
 	SegmentBytes int64
+	// Recipients are whom each frame is encrypted to; without any, nothing is encrypted. What is appended to a journal
+	// may be for others than what is there, but is encrypted when that is, and only then: else there is a [*MixError].
+	Recipients []age.Recipient
 }
 
 func (o WriterOptions) withDefaults() WriterOptions {
 	if o.FrameBytes <= 0 {
 		o.FrameBytes = 1 << 20
 	}
+	o.FrameBytes = min(o.FrameBytes, wholeContent) // so that an encrypted one can be read
 	if o.FlushAfter <= 0 {
 		o.FlushAfter = time.Second
 	}
@@ -107,10 +113,17 @@ func Create(path, prefix string, opts WriterOptions) (*Writer, error) {
 	return start(s, cut, opts), nil
 }
 
-// NewWriter returns a Writer that writes plain lines to w, which it does not close. The whole lines of a batch are
-// one call of w.Write.
-func NewWriter(w io.Writer, opts WriterOptions) *Writer {
-	return start(&streamSink{w: w}, nil, opts.withDefaults())
+// NewWriter returns a Writer that writes plain lines to out, or encrypted frames if there are recipients. It does not
+// close out. The whole lines of a batch are one call of its Write.
+func NewWriter(out io.Writer, opts WriterOptions) *Writer {
+	s := &streamSink{w: out}
+	var err error
+	if len(opts.Recipients) > 0 {
+		s.form, err = newForm(sealed, opts.Recipients)
+	}
+	w := start(s, nil, opts.withDefaults())
+	w.fail(err)
+	return w
 }
 
 func start(s sink, cut *Cut, opts WriterOptions) *Writer {

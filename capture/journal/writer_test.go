@@ -97,7 +97,7 @@ func (s *countingSink) sync() error                    { s.syncs++; return nil }
 
 func TestFilesAreSyncedOnceASecondAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sink := &countingSink{streamSink: streamSink{new(bytes.Buffer)}}
+		sink := &countingSink{streamSink: streamSink{w: new(bytes.Buffer)}}
 		w := start(sink, nil, WriterOptions{FlushAfter: 100 * time.Millisecond}.withDefaults())
 		for range 50 { // over ten seconds
 			mustAppend(t, w, "1")

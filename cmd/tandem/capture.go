@@ -23,7 +23,10 @@ stdout. Functions that run here are recorded by tandem local lambda --record.
 Credentials are replaced by tokens before anything is written, unless
 --no-redact says otherwise; the config's redact says what else is replaced.
 Tokens are made with a random key, or with the one in ` + redactKeyEnv + `, of 16
-bytes or more.`,
+bytes or more.
+
+With --recipient it is encrypted, with age, and nothing but a secret key opens
+it; a file is then named .jsonl.zst.age. To go on with one, no key is needed.`,
 		Example: `  tandem capture import events/ --function create-order -o orders.rec
   tandem capture http --to https://api.example.com --function f -o orders.rec`,
 	}
@@ -36,6 +39,7 @@ type recordingFlags struct {
 	out      string
 	append   bool
 	noRedact bool
+	to       recipientFlags
 }
 
 func (r *recordingFlags) register(cmd *cobra.Command) {
@@ -44,6 +48,7 @@ func (r *recordingFlags) register(cmd *cobra.Command) {
 	cobra.CheckErr(cmd.MarkFlagRequired("output"))
 	cmd.Flags().BoolVar(&r.append, "append", false, "go on with a recording that is there")
 	r.registerNoRedact(cmd)
+	r.to.register(cmd.Flags())
 }
 
 func (r *recordingFlags) registerNoRedact(cmd *cobra.Command) {
@@ -54,13 +59,15 @@ func (r *recordingFlags) registerNoRedact(cmd *cobra.Command) {
 // when nothing else can be wrong with what they were asked to do, so that a mistake leaves nothing behind that is in
 // the way of the next try.
 func (a *app) createRecording(flags recordingFlags) (*capture.Writer, error) {
-	opts := capture.CreateOptions{Append: flags.append}
+	recipients, err := flags.to.parse()
+	if err != nil {
+		return nil, err
+	}
+	opts := capture.CreateOptions{Append: flags.append, Recipients: recipients}
 	if !flags.noRedact {
-		redactor, err := a.redactor()
-		if err != nil {
+		if opts.Redactor, err = a.redactor(); err != nil {
 			return nil, err
 		}
-		opts.Redactor = redactor
 	}
 	if info, err := os.Stat(flags.out); err == nil && flags.append && info.Mode().IsRegular() && info.Size() > 0 {
 		a.say("%s is one file, which does not say whether secrets were replaced in what it has already", flags.out)

@@ -22,6 +22,7 @@ import (
 
 type captureCloudWatchOptions struct {
 	out                       recordingFlags
+	keys                      identityFlags
 	functions                 []string
 	from, to, pattern         string
 	follow, json              bool
@@ -62,6 +63,7 @@ What was interrupted goes on with --append. Needs logs:FilterLogEvents.`,
 	f.StringVar(&opts.region, "region", "", "AWS `region` (default as the AWS CLI has it)")
 	f.StringVar(&opts.profile, "profile", "", "AWS `profile` (default as the AWS CLI has it)")
 	f.StringVar(&opts.endpoint, "endpoint", "", "`URL` of the service, if not AWS's")
+	opts.keys.register(f)
 	f.BoolVar(&opts.json, "json", false, "print the statement of completeness as one JSON document")
 	cobra.CheckErr(cmd.MarkFlagRequired("function"))
 	cobra.CheckErr(cmd.MarkFlagRequired("from"))
@@ -75,6 +77,9 @@ func (a *app) captureCloudWatch(ctx context.Context, opts captureCloudWatchOptio
 	}
 	cfg, err := opts.awsConfig(ctx)
 	if err != nil {
+		return err
+	}
+	if o.Identities, err = opts.keys.parse(); err != nil {
 		return err
 	}
 	o.Client, o.Logf = cloudwatch.NewClient(cfg, opts.endpoint), a.say

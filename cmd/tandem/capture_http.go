@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -17,7 +18,8 @@ type captureHTTPOptions struct {
 	addr, to, function, format string
 	routes                     []string
 	stage                      string
-	keepHost                   bool
+	keepHost, multiValue       bool
+	certificate, key           string
 }
 
 func (a *app) captureHTTPCommand() *cobra.Command {
@@ -31,7 +33,9 @@ a source gets, and the answer as its outcome. Requests are passed on at once,
 whatever the disk does; what could not be recorded is counted and told at the
 end. It runs until it is interrupted, and then exits with 0.`,
 		Example: `  tandem capture http --addr 127.0.0.1:8080 --to https://api.example.com \
-      --function create-order --route 'POST /orders/{id}' -o orders.rec`,
+      --function create-order --route 'POST /orders/{id}' -o orders.rec
+  tandem capture http --addr :443 --tls-cert api.pem --tls-key api.key \
+      --to https://api.example.com --keep-host --function f -o f.rec`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.captureHTTP(cmd.Context(), opts) },
 	}
@@ -46,6 +50,10 @@ end. It runs until it is interrupted, and then exits with 0.`,
 		"route `key`, such as 'POST /orders/{id}'; others pass unrecorded (default all)")
 	f.StringVar(&opts.stage, "stage", "", "`name` of the API's stage (default $default)")
 	f.BoolVar(&opts.keepHost, "keep-host", false, "pass the client's Host header on")
+	f.BoolVar(&opts.multiValue, "multi-value", false, "alb: the target group has multi-value headers on")
+	f.StringVar(&opts.certificate, "tls-cert", "", "PEM `file` of the certificate chain to serve HTTPS with")
+	f.StringVar(&opts.key, "tls-key", "", "PEM `file` of the certificate's key")
+	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	cobra.CheckErr(cmd.MarkFlagRequired("to"))
 	cobra.CheckErr(cmd.MarkFlagRequired("function"))
 	return cmd
@@ -62,13 +70,16 @@ func (a *app) captureHTTP(ctx context.Context, opts captureHTTPOptions) error {
 	var sink lateSink
 	proxy, err := httpproxy.New(httpproxy.Options{
 		Upstream: upstream, Function: opts.function, Sink: &sink, Format: capture.Format(opts.format), Routes: opts.routes,
-		Stage: opts.stage, KeepHost: opts.keepHost, Logf: a.say,
+		Stage: opts.stage, KeepHost: opts.keepHost, MultiValue: opts.multiValue, Logf: a.say,
 	})
 	if err != nil {
 		return err
 	}
 	var all servers
 	server, err := all.listen(opts.addr)
+	if err == nil {
+		server.tls, err = opts.serverTLS()
+	}
 	if err == nil {
 		sink.Writer, err = a.createRecording(opts.out)
 	}
@@ -82,4 +93,16 @@ func (a *app) captureHTTP(ctx context.Context, opts captureHTTPOptions) error {
 	sink.AddLost(s.Lost())
 	a.say("%s", s)
 	return errors.Join(err, a.closeRecording(sink.Writer))
+}
+
+// serverTLS returns what to serve HTTPS with, nil for plain HTTP.
+func (o captureHTTPOptions) serverTLS() (*tls.Config, error) {
+	if o.certificate == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(o.certificate, o.key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s with key %s: %w", o.certificate, o.key, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
 }

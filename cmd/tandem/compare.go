@@ -13,6 +13,7 @@ import (
 type compareOptions struct {
 	baseline, candidate string
 	json, salvage       bool
+	keys                identityFlags
 }
 
 func (a *app) compareCommand() *cobra.Command {
@@ -36,6 +37,7 @@ rules lambda-to-functions apply: they drop what the platforms themselves add.`,
 	f.StringVar(&opts.candidate, "candidate", "functions", "`name` of the outcome that has to be like it")
 	f.BoolVar(&opts.json, "json", false, "print the report as one JSON document")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged in the run, and tell how much")
+	opts.keys.register(f)
 	return cmd
 }
 
@@ -44,7 +46,11 @@ func (a *app) compare(ctx context.Context, path string, opts compareOptions) err
 	if err != nil {
 		return err
 	}
-	run, err := replay.OpenRun(path, replay.RunOptions{Salvage: opts.salvage})
+	identities, err := opts.keys.parse()
+	if err != nil {
+		return err
+	}
+	run, err := replay.OpenRun(path, replay.RunOptions{Salvage: opts.salvage, Identities: identities})
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@ type distillOptions struct {
 	from, to           time.Time
 	prefixIDs, mixed   bool
 	json, salvage      bool
+	recipients         recipientFlags
+	keys               identityFlags
+	plaintext          bool
 }
 
 func (a *app) distillCommand() *cobra.Command {
@@ -49,7 +52,8 @@ splits. With --split 2, orders.rec becomes orders-1.rec and orders-2.rec, and
 invocations of one SQS message group or one S3 key stay together, in order.
 
 Nothing is redacted again. What is made of recordings without secrets says what
-they say of that.`,
+they say of that. What is made of an encrypted recording is encrypted by
+--recipient, or in plain text by --plaintext.`,
 		Example: `  tandem distill orders.rec -o small.jsonl
   tandem distill orders.rec -o failed.rec --status function_error --per-shape 5
   tandem distill mon.rec tue.rec -o both.rec --all --prefix-ids
@@ -82,6 +86,9 @@ they say of that.`,
 	f.BoolVar(&opts.mixed, "mixed", false, "put recordings with and without secrets into one")
 	f.BoolVar(&opts.json, "json", false, "print the report as one JSON document")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged, and tell how much")
+	opts.recipients.register(f)
+	opts.keys.register(f)
+	f.BoolVar(&opts.plaintext, "plaintext", false, "do not encrypt what is made of an encrypted recording")
 	cobra.CheckErr(cmd.MarkFlagRequired("output"))
 	return cmd
 }
@@ -120,6 +127,8 @@ func (o *distillOptions) check(paths []string) error {
 		return errors.New("stdout takes one recording: --split needs a name after -o")
 	case o.out == "-" && o.json:
 		return errors.New("stdout takes the recording: --json needs a name after -o")
+	case o.plaintext && len(o.recipients.keys)+len(o.recipients.files) > 0:
+		return errors.New("--plaintext cannot go with --recipient and --recipients-file")
 	case !o.from.IsZero() && !o.to.IsZero() && !o.from.Before(o.to):
 		return errors.New("--from is not before --to")
 	}
@@ -156,13 +165,25 @@ func (a *app) distill(ctx context.Context, paths []string, opts distillOptions) 
 			return err
 		}
 	}
+	recipients, err := opts.recipients.parse()
+	if err != nil {
+		return err
+	}
+	identities, err := opts.keys.parse()
+	if err != nil {
+		return err
+	}
 	sources := make([]distill.Source, len(paths))
 	for i, path := range paths {
-		rec, err := capture.Open(path, capture.OpenOptions{Salvage: opts.salvage, Stdin: a.stdin})
+		rec, err := a.openRecording(path, opts.salvage, identities)
 		if err != nil {
 			return err
 		}
 		defer rec.Close()
+		if rec.Encrypted() && len(recipients) == 0 && !opts.plaintext {
+			return fmt.Errorf("%s is encrypted: --recipient says for whom %s is, or --plaintext that it is for anybody",
+				path, opts.out)
+		}
 		sources[i] = distill.Source{Name: path, Recording: rec}
 	}
 	redaction, err := distill.Redaction(sources, opts.mixed)
@@ -173,7 +194,7 @@ func (a *app) distill(ctx context.Context, paths []string, opts distillOptions) 
 	if err != nil {
 		return err
 	}
-	report, err := a.writeParts(ctx, plan, outs, redaction)
+	report, err := a.writeParts(ctx, plan, outs, capture.CreateOptions{Recipients: recipients, Redaction: redaction})
 	if err != nil {
 		return err
 	}
@@ -219,7 +240,7 @@ func refuseExisting(path string) error {
 
 // writeParts carries out a plan. If it cannot, the recordings that it began are removed: they would look like whole
 // ones.
-func (a *app) writeParts(ctx context.Context, plan *distill.Plan, outs []string, redaction *capture.Redaction) (
+func (a *app) writeParts(ctx context.Context, plan *distill.Plan, outs []string, opts capture.CreateOptions) (
 	report *distill.Report, err error) {
 	var writers []*capture.Writer
 	defer func() {
@@ -234,7 +255,7 @@ func (a *app) writeParts(ctx context.Context, plan *distill.Plan, outs []string,
 	}()
 	parts := make([]distill.Part, len(outs))
 	for i, out := range outs {
-		w, err := a.create(out, capture.CreateOptions{Redaction: redaction})
+		w, err := a.create(out, opts)
 		if err != nil {
 			return nil, err
 		}

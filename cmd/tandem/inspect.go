@@ -20,7 +20,10 @@ import (
 	"tandem/capture/inspect"
 )
 
-type inspectOptions struct{ json, salvage, secrets bool }
+type inspectOptions struct {
+	json, salvage, secrets bool
+	keys                   identityFlags
+}
 
 func (a *app) inspectCommand() *cobra.Command {
 	var opts inspectOptions
@@ -43,7 +46,11 @@ found any.`,
   tandem inspect orders.rec 01M83CWJ7WZQX5EYDGNA00FA46`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			rec, err := capture.Open(args[0], capture.OpenOptions{Salvage: opts.salvage, Stdin: a.stdin})
+			identities, err := opts.keys.parse()
+			if err != nil {
+				return err
+			}
+			rec, err := a.openRecording(args[0], opts.salvage, identities)
 			if err != nil {
 				return err
 			}
@@ -61,6 +68,7 @@ found any.`,
 	f.BoolVar(&opts.json, "json", false, "print one JSON document")
 	f.BoolVar(&opts.secrets, "secrets", false, "tell where there are secrets; the exit code is 1 if there are any")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged, and tell how much")
+	opts.keys.register(f)
 	return cmd
 }
 

@@ -30,6 +30,7 @@ type watchFlags struct {
 	effects bool
 	storage string
 	objects string
+	keys    identityFlags
 }
 
 func (w *watchFlags) register(cmd *cobra.Command) {
@@ -37,6 +38,7 @@ func (w *watchFlags) register(cmd *cobra.Command) {
 		"stand in for storage and queues, and tell replays what was done to them")
 	cmd.Flags().StringVar(&w.storage, "storage", "", "with --effects: `address` to put objects that functions read")
 	cmd.Flags().StringVar(&w.objects, "objects", "", "with --effects: `recording` whose objects can be read")
+	w.keys.register(cmd.Flags())
 }
 
 // watch is a recording endpoint and the recording that it serves objects of; the zero value has neither.
@@ -75,7 +77,11 @@ func (a *app) openEffects(ctx context.Context, flags watchFlags) (w watch, err e
 	if flags.objects == "" {
 		return w, nil
 	}
-	if w.rec, err = capture.Open(flags.objects, capture.OpenOptions{}); err != nil {
+	identities, err := flags.keys.parse()
+	if err != nil {
+		return w, err
+	}
+	if w.rec, err = a.openRecording(flags.objects, false, identities); err != nil {
 		return w, err
 	}
 	if err := pinObjects(ctx, w.server, w.rec); err != nil {

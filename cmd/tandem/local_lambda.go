@@ -62,6 +62,7 @@ With --api and --route, an API Gateway stands in front.`,
 	f.StringVar(&opts.record.out, "record", "", "`recording` to write")
 	f.BoolVar(&opts.record.append, "append", false, "with --record: go on with a recording that is there")
 	opts.record.registerNoRedact(cmd)
+	opts.record.to.register(f)
 	f.StringVar(&opts.api, "api", "", "`address` of an API Gateway with payload format 2.0")
 	f.StringArrayVar(&opts.routes, "route", nil, "with --api: `NAME=ROUTE`, such as f='POST /orders/{id}'")
 	cobra.CheckErr(cmd.MarkFlagRequired("function"))

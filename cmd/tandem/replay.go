@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tandem/capture"
+	"tandem/capture/journal"
 	"tandem/replay"
 )
 
@@ -19,6 +20,8 @@ type replayOptions struct {
 	inFlight                   int
 	timeout                    time.Duration
 	resume, newConfig, salvage bool
+	recipients                 recipientFlags
+	keys                       identityFlags
 }
 
 func (a *app) replayCommand() *cobra.Command {
@@ -33,7 +36,8 @@ order. The config says what the targets of each function are.
 
 Ctrl-C stops firing and lets what is in flight finish; Ctrl-C again does not
 wait. Such a run, and one that was killed, is gone on with by --resume: no
-invocation gets a second trial.`,
+invocation gets a second trial. With --recipient, the run is encrypted as a
+recording is.`,
 		Example: `  tandem replay orders.rec -o orders.run
   tandem replay orders.rec -o orders.run --resume`,
 		Args: cobra.ExactArgs(1),
@@ -46,6 +50,8 @@ invocation gets a second trial.`,
 	f.BoolVar(&opts.resume, "resume", false, "go on with the run in the output folder")
 	f.BoolVar(&opts.newConfig, "new-config", false, "with --resume: go on although the config has changed")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged, and tell how much")
+	opts.recipients.register(f)
+	opts.keys.register(f)
 	cobra.CheckErr(cmd.MarkFlagRequired("output"))
 	return cmd
 }
@@ -55,11 +61,22 @@ func (a *app) replay(ctx context.Context, path string, opts replayOptions) error
 	if err != nil {
 		return err
 	}
-	rec, err := capture.Open(path, capture.OpenOptions{Salvage: opts.salvage, Stdin: a.stdin})
+	recipients, err := opts.recipients.parse()
+	if err != nil {
+		return err
+	}
+	identities, err := opts.keys.parse()
+	if err != nil {
+		return err
+	}
+	rec, err := a.openRecording(path, opts.salvage, identities)
 	if err != nil {
 		return err
 	}
 	defer rec.Close()
+	if rec.Encrypted() && len(recipients) == 0 {
+		a.say("%s is encrypted, and %s is not: --recipient encrypts what the targets answer", path, opts.out)
+	}
 	targets, err := buildTargets(ctx, cfg, rec, opts.inFlight)
 	if err != nil {
 		return err
@@ -68,6 +85,7 @@ func (a *app) replay(ctx context.Context, path string, opts replayOptions) error
 	manifest, err := a.fire(ctx, progress, replay.Options{
 		Recording: rec, RecordingPath: path, Targets: targets, Dir: opts.out, Resume: opts.resume, NewConfig: opts.newConfig,
 		InFlight: opts.inFlight, TargetTimeout: opts.timeout, Progress: progress, ConfigHash: cfg.Hash, Tool: toolVersion(),
+		Journal: journal.WriterOptions{Recipients: recipients}, Identities: identities,
 	})
 	for _, notice := range rec.Notices() {
 		a.say("%s", notice)

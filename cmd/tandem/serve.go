@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -64,6 +65,7 @@ func (s *servers) close() error {
 // An httpServer serves one handler on one address until it is closed.
 type httpServer struct {
 	listener net.Listener
+	tls      *tls.Config  // nil to speak plainly; set it before serve
 	server   *http.Server // nil until serve
 	done     chan error
 }
@@ -71,12 +73,25 @@ type httpServer struct {
 func (s *httpServer) serve(h http.Handler) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
-	s.server = &http.Server{Handler: h, Protocols: protocols, ReadHeaderTimeout: 30 * time.Second}
-	go func() { s.done <- s.server.Serve(s.listener) }()
+	s.server = &http.Server{Handler: h, Protocols: protocols, TLSConfig: s.tls, ReadHeaderTimeout: 30 * time.Second}
+	go func() {
+		if s.tls != nil {
+			s.done <- s.server.ServeTLS(s.listener, "", "")
+		} else {
+			s.done <- s.server.Serve(s.listener)
+		}
+	}()
 }
 
-func (s *httpServer) url() string { return "http://" + s.listener.Addr().String() }
+func (s *httpServer) url() string {
+	scheme := "http"
+	if s.tls != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + s.listener.Addr().String()
+}
 
 func (s *httpServer) wait(ctx context.Context) error {
 	select {
