@@ -37,12 +37,13 @@ type Queue struct {
 	Messages, InFlight int64
 }
 
-// Region returns the region that the queue's ARN names.
-func (q Queue) Region() string {
-	if parts := strings.Split(q.ARN, ":"); len(parts) == 6 {
-		return parts[3]
+// RegionOf returns the region that a queue's ARN names, "" for what is no such ARN.
+func RegionOf(arn string) string {
+	parts := strings.Split(arn, ":")
+	if len(parts) != 6 || parts[0] != "arn" || parts[2] != "sqs" || parts[5] == "" {
+		return ""
 	}
-	return ""
+	return parts[3]
 }
 
 // Find looks a queue up by its URL, its ARN or its name.
@@ -71,7 +72,7 @@ func urlOf(ctx context.Context, client Client, ref string) (string, error) {
 	in := &sqs.GetQueueUrlInput{QueueName: &ref}
 	if strings.HasPrefix(ref, "arn:") {
 		parts := strings.Split(ref, ":")
-		if len(parts) != 6 || parts[2] != "sqs" {
+		if RegionOf(ref) == "" {
 			return "", fmt.Errorf("%s is not the ARN of a queue, as arn:aws:sqs:REGION:ACCOUNT:NAME is", ref)
 		}
 		in.QueueOwnerAWSAccountId, in.QueueName = &parts[4], &parts[5]
