@@ -16,7 +16,7 @@ stdout. Functions that run here are recorded by tandem local lambda --record.`,
   tandem capture http --to https://api.example.com --function f -o orders.rec`,
 	}
 	cmd.AddCommand(a.captureCloudWatchCommand(), a.captureHTTPCommand(), a.captureImportCommand(),
-		a.captureSQSCommand())
+		a.captureS3Command(), a.captureSQSCommand())
 	return cmd
 }
 

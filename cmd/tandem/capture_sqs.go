@@ -54,6 +54,7 @@ gone for the function. It runs until Ctrl-C, --idle or --max-messages. With
 		"(default that of --like-mapping, or the tap's own)")
 	f.IntVar(&opts.batchSize, "batch-size", 10, "messages an invocation gets at most")
 	f.DurationVar(&opts.batchWindow, "batch-window", 0, "how long a batch waits for more messages")
+	cobra.CheckErr(cmd.MarkFlagRequired("queue"))
 	cobra.CheckErr(cmd.MarkFlagRequired("function"))
 	return cmd
 }

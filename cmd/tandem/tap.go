@@ -28,7 +28,7 @@ type tapFlags struct {
 func (f *tapFlags) register(cmd *cobra.Command) {
 	f.awsFlags.register(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&f.queue, "queue", "", "name, URL or ARN of the tap `queue` (required)")
+	flags.StringVar(&f.queue, "queue", "", "name, URL or ARN of the tap `queue`")
 	flags.BoolVar(&f.production, "drain-production", false, "do not look whether the queue has an event source mapping")
 	flags.StringVar(&f.lambdaEndpoint, "lambda-endpoint", "", "`URL` of Lambda's API, if not AWS's (default --endpoint)")
 	flags.Int64Var(&f.maxMessages, "max-messages", 0, "end when `N` messages are recorded")
@@ -36,7 +36,6 @@ func (f *tapFlags) register(cmd *cobra.Command) {
 	flags.DurationVar(&f.visibility, "visibility", time.Minute,
 		"after what time messages come again that a kill left; what is held longer is kept")
 	flags.BoolVar(&f.json, "json", false, "print the counts as one JSON document")
-	cobra.CheckErr(cmd.MarkFlagRequired("queue"))
 }
 
 func (f tapFlags) validate(out recordingFlags) error {
