@@ -72,12 +72,14 @@ func (d *drainer) run(ctx context.Context) error {
 	d.stop = stop
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx)) // what was received is seen to also after ctx ended
 	defer endWork()
+	polling, endPolling := context.WithCancel(work) // what a request that is cut off has received is out of reach for a while
+	defer endPolling()
 
 	received, deletes := make(chan delivery, d.Receivers), make(chan []*hold, 100)
 	d.deletes = deletes
 	var receivers, deleters, others sync.WaitGroup
 	for range d.Receivers {
-		receivers.Go(func() { d.receive(receiving, received) })
+		receivers.Go(func() { d.receive(receiving, polling, received) })
 	}
 	for range 3 {
 		deleters.Go(func() {
@@ -88,11 +90,14 @@ func (d *drainer) run(ctx context.Context) error {
 	}
 	others.Go(func() {
 		receivers.Wait()
+		endPolling()
 		close(received)
 	})
 	others.Go(func() { d.keep(work) })
 	others.Go(func() {
 		<-receiving.Done()
+		sleep(polling, lastPoll)
+		endPolling()
 		sleep(work, d.Grace)
 		endWork()
 	})

@@ -17,15 +17,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// receive hands on what it receives until ctx ends. An empty delivery says that nothing was there.
-func (d *drainer) receive(ctx context.Context, out chan<- delivery) {
+// lastPoll is how long a request may still wait for messages when no more are to be received.
+const lastPoll = time.Second
+
+// receive hands on what it receives until ctx ends; its requests end with polling. An empty delivery says that nothing
+// was there.
+func (d *drainer) receive(ctx, polling context.Context, out chan<- delivery) {
 	delay := d.RetryDelay
 	for ctx.Err() == nil {
-		messages, err := d.receiveOnce(ctx)
-		var got delivery
+		messages, err := d.receiveOnce(polling)
 		if err == nil {
 			delay = d.RetryDelay
-			got, err = d.held.admit(messages, time.Now().Add(d.Visibility), d.Known)
+			got, err := d.held.admit(messages, time.Now().Add(d.Visibility), d.Known)
 			out <- got // also with an error: it is counted
 			if err != nil {
 				d.stop(err)
@@ -33,7 +36,7 @@ func (d *drainer) receive(ctx context.Context, out chan<- delivery) {
 			continue
 		}
 		switch {
-		case ctx.Err() != nil:
+		case ctx.Err() != nil: // it is over anyway
 		case isRefused(err):
 			d.stop(err)
 		default:
