@@ -30,7 +30,7 @@ type captureS3Options struct {
 func (a *app) captureS3Command() *cobra.Command {
 	var opts captureS3Options
 	cmd := &cobra.Command{
-		Use:   "s3 (--queue QUEUE | --list s3://BUCKET/PREFIX) --function NAME -o REC",
+		Use:   "s3 (--queue Q | --list URL) --function NAME -o REC",
 		Short: "Record what S3 tells a function, with the objects",
 		Long: `s3 drains a tap queue that gets the notifications of a bucket: S3's own, also by
 way of an SNS topic, or EventBridge's events, which are translated unless
@@ -43,7 +43,7 @@ recorded without its bytes, and counted. A message is deleted from the tap only
 when event and objects are on disk. --append goes on, also after a kill: with
 the queue, or after the last object that was listed.`,
 		Example: `  tandem capture s3 --queue catalog-tap --function import-catalog -o catalog.rec
-  tandem capture s3 --list s3://orders-catalog/incoming/ --suffix .csv --since 7d \
+  tandem capture s3 --list s3://orders-catalog/in/ --suffix .csv --since 7d \
       --function import-catalog -o backfill.rec`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.captureS3(cmd.Context(), opts) },
