@@ -68,10 +68,13 @@ func (a *app) captureSQS(ctx context.Context, opts captureSQSOptions, given func
 		return err
 	}
 	lambdas := opts.tap.newLambdaClient(cfg)
-	o := sqstap.Options{Function: opts.function, AsQueue: opts.asQueue}
-	o.Drain = opts.tap.options(cfg, a.say)
+	o := sqstap.Options{Function: opts.function, AsQueue: opts.asQueue, Drain: opts.tap.options(cfg, a.say)}
 	o.Drain.BatchSize, o.Drain.BatchWindow = opts.batchSize, opts.batchWindow
-	if opts.mapping != "" {
+	if opts.mapping == "" {
+		if err := validateBatches(o); err != nil {
+			return err
+		}
+	} else {
 		m, err := drain.FindMapping(ctx, lambdas, opts.mapping)
 		if err != nil {
 			return err
@@ -81,8 +84,8 @@ func (a *app) captureSQS(ctx context.Context, opts captureSQSOptions, given func
 	if o.Drain.Queue, err = a.findTap(ctx, opts.tap, o.Drain.Client, lambdas); err != nil {
 		return err
 	}
-	if err := o.Validate(); err != nil {
-		return fmt.Errorf("%w: see --batch-size, --batch-window and --as-queue", err)
+	if err := validateBatches(o); err != nil {
+		return err
 	}
 	if o.AsQueue == "" {
 		a.say("events will name the tap as their source, %s; --as-queue names another", o.Drain.Queue.ARN)
@@ -103,6 +106,13 @@ func (a *app) captureSQS(ctx context.Context, opts captureSQSOptions, given func
 		err = errors.Join(err, a.tellDrained(ctx, o.Drain, counts, opts.tap.json))
 	}
 	return errors.Join(err, w.Close())
+}
+
+func validateBatches(o sqstap.Options) error {
+	if err := o.Validate(); err != nil {
+		return fmt.Errorf("%w: see --batch-size, --batch-window and --as-queue", err)
+	}
+	return nil
 }
 
 // applyMapping sets what was not given by flags to what the mapping has.
