@@ -23,6 +23,7 @@ import (
 const (
 	invocationsPrefix = "invocations"
 	objectsFolder     = "objects/sha256"
+	unfinishedObject  = "new-*"
 )
 
 // CreateOptions say how a recording is written.
@@ -118,7 +119,8 @@ func isFresh(path string) (bool, error) {
 	return len(names) == 1 && strings.HasPrefix(names[0], manifestName+"."), err
 }
 
-// begin writes the first manifest. When it goes on with a recording that was not closed, the counts are made anew.
+// begin writes the first manifest. When it goes on with a recording that was not closed, the counts are made anew, and
+// objects that were not kept to their end are removed.
 func (w *Writer) begin(fresh bool, tool string) error {
 	m := &w.manifest
 	if fresh {
@@ -131,6 +133,9 @@ func (w *Writer) begin(fresh bool, tool string) error {
 		}
 		*m = *old
 		if !old.Complete {
+			if err := w.removeUnfinished(); err != nil {
+				return fmt.Errorf("append to %s: %w", w.dir, err)
+			}
 			if err := w.recount(); err != nil {
 				return fmt.Errorf("append to %s: %w", w.dir, err)
 			}
@@ -155,6 +160,15 @@ func (w *Writer) recount() error {
 		w.manifest.add(inv)
 	}
 	w.manifest.Counts.Objects, err = countObjects(w.dir)
+	return err
+}
+
+func (w *Writer) removeUnfinished() error {
+	folder := filepath.Join(w.dir, filepath.FromSlash(objectsFolder))
+	names, err := fs.Glob(os.DirFS(folder), unfinishedObject)
+	for _, name := range names {
+		err = errors.Join(err, os.Remove(filepath.Join(folder, name)))
+	}
 	return err
 }
 
@@ -243,7 +257,7 @@ func (w *Writer) PutObject(r io.Reader) (sha256hex string, size int64, err error
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", 0, err
 	}
-	temp, err := os.CreateTemp(folder, "new-*")
+	temp, err := os.CreateTemp(folder, unfinishedObject)
 	if err != nil {
 		return "", 0, err
 	}

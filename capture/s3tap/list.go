@@ -101,8 +101,8 @@ func (l *lister) produce(ctx context.Context, emit func(*job) error) error {
 	return nil
 }
 
-// emit hands on what was listed if it is asked for.
-func (l *lister) emit(emit func(*job) error, r lambdaevent.S3Record) error {
+// add makes a job of what was listed if it is asked for.
+func (l *lister) add(emit func(*job) error, r lambdaevent.S3Record) error {
 	l.seen++
 	switch {
 	case !strings.HasSuffix(r.Key, l.listing.Suffix):
@@ -157,7 +157,7 @@ func (l *lister) objects(ctx context.Context, emit func(*job) error) error {
 			if err != nil {
 				return l.failed(err)
 			}
-			err = l.emit(emit, lambdaevent.S3Record{
+			err = l.add(emit, lambdaevent.S3Record{
 				Key: key, Size: aws.ToInt64(o.Size), ETag: unquote(aws.ToString(o.ETag)), Time: aws.ToTime(o.LastModified),
 			})
 			if err != nil {
@@ -206,7 +206,7 @@ func (l *lister) versionsFrom(ctx context.Context, in *s3.ListObjectVersionsInpu
 			if r.Key == l.last.key && l.last.versions[r.VersionID] {
 				continue
 			}
-			if err := l.emit(emit, r); err != nil {
+			if err := l.add(emit, r); err != nil {
 				return err
 			}
 		}

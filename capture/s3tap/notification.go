@@ -3,6 +3,7 @@ package s3tap
 import (
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ func parseMessage(body []byte) message {
 	case doc.At("Event").Text == "s3:TestEvent":
 		m.kind = testEvent
 	case doc.At("source").Text == "aws.s3" && doc.At("detail-type").Text != "":
-		if r := bridgeRecord(doc); r.Bucket != "" && r.Key != "" {
+		if r := bridgeRecord(doc); bucketName.MatchString(r.Bucket) && r.Key != "" {
 			m.kind, m.records = eventBridge, []lambdaevent.S3Record{r}
 			m.created = doc.At("detail-type").Text == objectCreated
 		}
@@ -67,6 +68,9 @@ func parseEvent(body []byte) (doc jsonval.Value, ok bool) {
 	return doc, err == nil && doc.Kind == jsonval.Object && json.Valid(body)
 }
 
+// bucketName is what a bucket can be called, by the rules of when the first were made.
+var bucketName = regexp.MustCompile(`^[A-Za-z0-9._-]{3,255}$`)
+
 // notificationRecords reads an S3 event. It is false unless all of its records are S3's.
 func notificationRecords(doc jsonval.Value) ([]lambdaevent.S3Record, bool) {
 	var records []lambdaevent.S3Record
@@ -75,7 +79,7 @@ func notificationRecords(doc jsonval.Value) ([]lambdaevent.S3Record, bool) {
 		encoded := object.At("key").Text
 		key, err := url.QueryUnescape(encoded)
 		bucket := r.At("s3", "bucket", "name").Text
-		if r.At("eventSource").Text != "aws:s3" || err != nil || key == "" || bucket == "" {
+		if r.At("eventSource").Text != "aws:s3" || err != nil || key == "" || !bucketName.MatchString(bucket) {
 			return nil, false
 		}
 		records = append(records, lambdaevent.S3Record{

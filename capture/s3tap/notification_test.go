@@ -73,6 +73,7 @@ func TestAMessageIsTakenForWhatItIs(t *testing.T) {
 		{name: "messages of a queue", body: `{"Records":[{"eventSource":"aws:sqs","s3":{"bucket":{"name":"b"},"object":{"key":"k"}}}]}`},
 		{name: "no key", body: strings.Replace(real, `"key"`, `"kee"`, 1)},
 		{name: "a key that cannot be decoded", body: strings.Replace(real, "%C3", "%ZZ", 1)},
+		{name: "a bucket that no request can be made for", body: strings.Replace(real, `"orders-catalog"`, `"a/../b"`, 1)},
 		{name: "a list", body: "[]"},
 		{name: "an event of another service", body: strings.Replace(created, "aws.s3", "aws.ec2", 1)},
 		{name: "EventBridge without key", body: strings.Replace(created, `"key"`, `"kee"`, 1)},

@@ -3,6 +3,7 @@ package s3tap
 import (
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,7 +38,7 @@ type Options struct {
 	Stall time.Duration
 	// MaxRetryDelay is the longest wait before an object that did not come whole is asked for again: 5 s unless set.
 	MaxRetryDelay time.Duration
-	// Logf is told what a user may want to know meanwhile. Nil tells nobody.
+	// Logf is told what a user may want to know meanwhile, one thing at a time. Nil tells nobody.
 	Logf func(format string, args ...any)
 }
 
@@ -54,8 +55,14 @@ func (o Options) withDefaults() Options {
 	if o.MaxRetryDelay <= 0 {
 		o.MaxRetryDelay = 5 * time.Second
 	}
-	if o.Logf == nil {
-		o.Logf = func(string, ...any) {}
+	logf := o.Logf
+	var mu sync.Mutex
+	o.Logf = func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		if logf != nil {
+			logf(format, args...)
+		}
 	}
 	return o
 }

@@ -36,6 +36,7 @@ const (
 	Archived  Reason = "archived"  // in a storage class that has to be restored first
 	Encrypted Reason = "encrypted" // with a key that the customer gives, or that KMS does not let be used
 	Damaged   Reason = "damaged"   // what came is not what was stored, time and again
+	Rejected  Reason = "rejected"  // the store says that there can be no such object
 )
 
 // errUnavailable is wrapped by errors that may be over when the same is tried later.
@@ -168,6 +169,8 @@ func explain(err error) (Reason, error) {
 		return Archived, nil
 	case code == "InvalidRequest", strings.HasPrefix(code, "KMS."):
 		return Encrypted, nil
+	case code == "InvalidArgument", code == "KeyTooLongError", code == "InvalidBucketName", code == "InvalidURI":
+		return Rejected, nil
 	case status >= 500, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout,
 		status < 300: // an answer that broke off
 		return "", fmt.Errorf("%w: %w", errUnavailable, err)

@@ -132,6 +132,7 @@ func TestAnObjectIsTheOneThatTheEventIsAbout(t *testing.T) {
 		{name: "overwritten, as S3 says it", after: failing(412, "PreconditionFailed"), want: "none", reason: Changed},
 		{name: "archived", after: failing(http.StatusForbidden, "InvalidObjectState"), want: "none", reason: Archived},
 		{name: "key disabled", after: failing(http.StatusBadRequest, "KMS.DisabledException"), want: "none", reason: Encrypted},
+		{name: "no such version can be", after: failing(http.StatusBadRequest, "InvalidArgument"), want: "none", reason: Rejected},
 		{name: "too large", after: func(t *testing.T, s *store) {}, want: "none", reason: TooLarge},
 	} {
 		t.Run(c.name, func(t *testing.T) {
