@@ -27,12 +27,12 @@ type Counts struct {
 	FailedDeletes int64 `json:"failedDeletes"`
 }
 
-// Run drains a queue until its context ends, which is no error, or MaxMessages or Idle say so. It then stops to receive,
-// records and deletes what it has, and gives the rest back to the queue, for which it takes Grace at most beside the
-// time that the disk takes.
+// Run drains a queue until its context ends, which is no error, or MaxMessages or Idle say so. It then stops to
+// receive, records and deletes what it has, and gives the rest back to the queue, for which it takes Grace at most
+// beside the time that the disk takes.
 //
-// It goes on through failures of the network and of SQS, as long as they last, and tells Logf of them. It ends with an
-// error when a request is refused (no permission, no such queue), or when Handle, Sync or Known fail; nothing is
+// It goes on through failures of the network and of SQS, as long as they last, and tells Logf of them. It ends with
+// an error when a request is refused (no permission, no such queue), or when Handle, Sync or Known fail; nothing is
 // deleted then that is not on disk.
 func Run(ctx context.Context, o Options) (Counts, error) {
 	o, err := o.withDefaults()
@@ -70,9 +70,10 @@ type drainer struct {
 func (d *drainer) run(ctx context.Context) error {
 	receiving, stop := context.WithCancelCause(ctx)
 	d.stop = stop
-	work, endWork := context.WithCancel(context.WithoutCancel(ctx)) // what was received is seen to also after ctx ended
+	// What was received is seen to also after ctx ended, and what a request that is cut off received is out of reach.
+	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
-	polling, endPolling := context.WithCancel(work) // what a request that is cut off has received is out of reach for a while
+	polling, endPolling := context.WithCancel(work)
 	defer endPolling()
 
 	received, deletes := make(chan delivery, d.Receivers), make(chan []*hold, 100)
@@ -135,7 +136,8 @@ func (d *drainer) loop(receiving, work context.Context, received <-chan delivery
 		case <-receiving.Done():
 			return nil
 		}
-		if err == nil && (len(received) == 0 || len(d.written) >= maxUnsynced || time.Since(d.since) > maxUnsyncedFor) {
+		many := len(d.written) >= maxUnsynced || time.Since(d.since) > maxUnsyncedFor
+		if err == nil && (many || len(received) == 0) {
 			err = d.commit()
 		}
 		if err != nil || d.MaxMessages > 0 && d.counts.Recorded >= d.MaxMessages {
@@ -144,8 +146,8 @@ func (d *drainer) loop(receiving, work context.Context, received <-chan delivery
 	}
 }
 
-// Messages are synced to disk in groups: when no more are waiting, but at the latest when there are so many or the first
-// of them is so old.
+// Messages are synced to disk in groups: when no more are waiting, but at the latest when there are so many or the
+// first of them is so old.
 const (
 	maxUnsynced    = 1000
 	maxUnsyncedFor = 250 * time.Millisecond
@@ -156,7 +158,7 @@ func (d *drainer) take(work context.Context, got delivery) error {
 	d.count(got)
 	d.deleteAll(got.again)
 	for _, m := range got.fresh {
-		if d.MaxMessages > 0 && d.counts.Recorded+int64(len(d.written)+len(d.batch)) >= d.MaxMessages {
+		if d.isEnough() {
 			break // it is held, and what is held at the end is given back
 		}
 		size := d.Size(m)
@@ -176,10 +178,15 @@ func (d *drainer) take(work context.Context, got delivery) error {
 			}
 		}
 	}
-	if d.BatchWindow <= 0 || d.MaxMessages > 0 && d.counts.Recorded+int64(len(d.written)+len(d.batch)) >= d.MaxMessages {
+	if d.BatchWindow <= 0 || d.isEnough() {
 		return d.closeBatch(work)
 	}
 	return nil
+}
+
+// isEnough reports whether MaxMessages will be recorded without any more.
+func (d *drainer) isEnough() bool {
+	return d.MaxMessages > 0 && d.counts.Recorded+int64(len(d.written)+len(d.batch)) >= d.MaxMessages
 }
 
 func (d *drainer) count(got delivery) {

@@ -103,6 +103,8 @@ func unreliable(next http.Handler) http.Handler {
 			done(next, r)
 		case dice < 28:
 			refuse(w, 403, "OverLimit")
+		case dice < 30:
+			refuse(w, 400, "KmsThrottled")
 		case dice < 45 && strings.HasSuffix(operation(r), "Batch"): // fails for each entry
 			var failed []string
 			for _, id := range entry.FindAllStringSubmatch(body, -1) {
@@ -272,10 +274,14 @@ func testRefused(t *testing.T, url string) {
 	}
 }
 
+// plenty are more messages than a drain receives at once. In an empty queue it would wait for more, and at its end hang
+// up; the server would not notice, and take what was given back.
+const plenty = 300
+
 func testMaxMessages(t *testing.T, url string) {
 	client := newClient(t, url)
 	q := newQueue(t, client, "max", nil)
-	send(t, client, q, 0, 100)
+	send(t, client, q, 0, plenty)
 	var r recorder
 	o := options(t, client, q, &r)
 	o.MaxMessages = 37
@@ -283,7 +289,7 @@ func testMaxMessages(t *testing.T, url string) {
 	if err != nil || counts.Recorded != 37 || counts.Deleted != 37 || len(r.numbers) != 37 {
 		t.Errorf("%+v, %v", counts, err)
 	}
-	if visible, inFlight := waiting(t, client, q); visible != 63 || inFlight != 0 {
+	if visible, inFlight := waiting(t, client, q); visible != plenty-37 || inFlight != 0 {
 		t.Errorf("%d can be received, %d are in flight", visible, inFlight)
 	}
 }
@@ -319,7 +325,7 @@ func testCancel(t *testing.T, url string) {
 func testHandlerFails(t *testing.T, url string) {
 	client := newClient(t, url)
 	q := newQueue(t, client, "unhandled", nil)
-	send(t, client, q, 0, 40)
+	send(t, client, q, 0, plenty)
 	var r recorder
 	o := options(t, client, q, &r)
 	broken := errors.New("broken")
@@ -333,7 +339,7 @@ func testHandlerFails(t *testing.T, url string) {
 	if !errors.Is(err, broken) || counts.Recorded != 20 || counts.Deleted != 20 {
 		t.Errorf("%+v, %v", counts, err)
 	}
-	if visible, inFlight := waiting(t, client, q); visible != 20 || inFlight != 0 {
+	if visible, inFlight := waiting(t, client, q); visible != plenty-20 || inFlight != 0 {
 		t.Errorf("%d can be received, %d are in flight", visible, inFlight)
 	}
 }
@@ -341,14 +347,14 @@ func testHandlerFails(t *testing.T, url string) {
 func testDiskFails(t *testing.T, url string) {
 	client := newClient(t, url)
 	q := newQueue(t, client, "unsynced", nil)
-	send(t, client, q, 0, 40)
+	send(t, client, q, 0, plenty)
 	full := errors.New("full")
 	r := recorder{onSync: func() error { return full }}
 	counts, err := run(t, t.Context(), options(t, client, q, &r))
 	if !errors.Is(err, full) || counts.Recorded != 0 || counts.Deleted != 0 {
 		t.Errorf("%+v, %v", counts, err)
 	}
-	if visible, inFlight := waiting(t, client, q); visible != 40 || inFlight != 0 {
+	if visible, inFlight := waiting(t, client, q); visible != plenty || inFlight != 0 {
 		t.Errorf("%d can be received, %d are in flight", visible, inFlight)
 	}
 }
@@ -384,12 +390,14 @@ func testBatches(t *testing.T, url string) {
 		set  func(*drain.Options)
 		ok   func(size int, last bool) bool
 	}{
-		{"a receive has ten", func(o *drain.Options) { o.BatchSize = 4 }, func(n int, _ bool) bool { return n == 4 || n == 2 }},
+		{"a receive has ten", func(o *drain.Options) { o.BatchSize = 4 },
+			func(n int, _ bool) bool { return n == 4 || n == 2 }},
 		{"by size", func(o *drain.Options) { o.BatchSize, o.BatchWindow = 25, time.Hour },
 			func(n int, last bool) bool { return n == 25 || last }},
 		{"by bytes", func(o *drain.Options) { o.BatchSize, o.BatchWindow, o.BatchBytes = 25, time.Hour, 20 },
 			func(n int, last bool) bool { return n >= 10 && n <= 20 || last }},
-		{"larger than allowed", func(o *drain.Options) { o.BatchBytes = 1 }, func(n int, _ bool) bool { return n == 1 }},
+		{"larger than allowed", func(o *drain.Options) { o.BatchBytes = 1 },
+			func(n int, _ bool) bool { return n == 1 }},
 		{"by window", func(o *drain.Options) { o.BatchSize, o.BatchWindow = 1000, 10*time.Millisecond },
 			func(n int, _ bool) bool { return n > 0 }},
 	} {
@@ -444,7 +452,8 @@ func testFind(t *testing.T, url string) {
 	client := newClient(t, url)
 	dead := newQueue(t, client, "dead", nil)
 	q := newQueue(t, client, "found", map[string]string{
-		"RedrivePolicy": `{"deadLetterTargetArn":"` + dead.ARN + `","maxReceiveCount":"4"}`, "MessageRetentionPeriod": "3600",
+		"RedrivePolicy":          `{"deadLetterTargetArn":"` + dead.ARN + `","maxReceiveCount":"4"}`,
+		"MessageRetentionPeriod": "3600",
 	})
 	if q.Name != "found" || q.FIFO || q.Retention != time.Hour || q.DeadLetters != dead.ARN || q.MaxReceives != 4 ||
 		drain.RegionOf(q.ARN) != "us-east-1" {

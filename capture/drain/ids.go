@@ -13,9 +13,9 @@ import (
 )
 
 // IDs is the set of the messages that were recorded. Other than a filter it is exact, because a message that it
-// wrongly took for recorded would be lost; other than a map it does not grow in memory, because it is kept in temporary
-// files, of about 30 bytes a message. It is safe for concurrent use. The zero value is empty and ready; Close removes
-// the files.
+// wrongly took for recorded would be lost; other than a map it does not grow in memory, because it is kept in
+// temporary files, of about 30 bytes a message. It is safe for concurrent use. The zero value is empty and ready;
+// Close removes the files.
 //
 // What is compared is half of a SHA-256, which is to say that two IDs are never taken for one.
 type IDs struct {
@@ -66,8 +66,8 @@ func (s *IDs) Add(id string) error {
 	return s.tables[len(s.tables)-1].add(key)
 }
 
-// AddRecorded adds the messages of all invocations in rec that are from since or later; of tells which these are.
-// SQS keeps a message for 14 days at most, so what is older cannot come again. Memory does not grow with rec. It returns
+// AddRecorded adds the messages of all invocations in rec that are from since or later; of tells which these are. SQS
+// keeps a message for 14 days at most, so what is older cannot come again. Memory does not grow with rec. It returns
 // how many messages it found.
 func (s *IDs) AddRecorded(ctx context.Context, rec *capture.Recording, since time.Time,
 	of func(*capture.Invocation) []string) (n int64, err error) {

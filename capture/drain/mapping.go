@@ -135,7 +135,8 @@ func mappingOf(m types.EventSourceMappingConfiguration) Mapping {
 func explain(err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) && strings.HasPrefix(api.ErrorCode(), "AccessDenied") {
-		return fmt.Errorf("not permitted: %w; it takes lambda:ListEventSourceMappings and lambda:GetEventSourceMapping", err)
+		return fmt.Errorf("not permitted: %w; it takes lambda:ListEventSourceMappings and lambda:GetEventSourceMapping",
+			err)
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
-	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 )
@@ -20,8 +20,8 @@ import (
 // lastPoll is how long a request may still wait for messages when no more are to be received.
 const lastPoll = time.Second
 
-// receive hands on what it receives until ctx ends; its requests end with polling. An empty delivery says that nothing
-// was there.
+// receive hands on what it receives until ctx ends; its requests end with polling. An empty delivery says that
+// nothing was there.
 func (d *drainer) receive(ctx, polling context.Context, out chan<- delivery) {
 	delay := d.RetryDelay
 	for ctx.Err() == nil {
@@ -203,14 +203,19 @@ func (d *drainer) giveBack(ctx context.Context) {
 	d.setVisibility(ctx, left, 0)
 }
 
-// isRefused reports whether a request failed in a way that it will not get over.
+// isRefused reports whether a request failed in a way that it will not get over: with a status of 400 to 499 that asks
+// for no other try.
 func isRefused(err error) bool {
-	var api smithy.APIError
-	if !errors.As(err, &api) || retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err).Bool() {
+	var response *smithyhttp.ResponseError
+	if !errors.As(err, &response) || response.HTTPStatusCode()/100 != 4 ||
+		retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err).Bool() {
 		return false
 	}
-	var tooMany *types.OverLimit // messages in flight
-	return api.ErrorFault() != smithy.FaultServer && !errors.As(err, &tooMany)
+	var (
+		tooMany *types.OverLimit // messages in flight
+		slower  *types.KmsThrottled
+	)
+	return !errors.As(err, &tooMany) && !errors.As(err, &slower)
 }
 
 // trouble tells what goes wrong, but not again and again.

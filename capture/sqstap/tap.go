@@ -27,10 +27,11 @@ type Options struct {
 	// Function is the name of the function that the invocations are of.
 	Function string
 	Sink     Sink
-	// AsQueue is the ARN that stands in events as their source: that of Drain.Queue unless set, which is the tap's own.
+	// AsQueue is the ARN that stands in events as their source: that of Drain.Queue unless set, which is the tap's
+	// own.
 	AsQueue string
-	// Drain says how the queue is drained. BatchSize and BatchWindow are those of the event source mapping. Sink, Handle,
-	// Size and BatchBytes are set by Capture.
+	// Drain says how the queue is drained. BatchSize and BatchWindow are those of the event source mapping. Sink,
+	// Handle, Size and BatchBytes are set by Capture.
 	Drain drain.Options
 }
 
