@@ -31,7 +31,8 @@ func newTapQueue(t *testing.T) *tapQueue {
 	t.Cleanup(transport.CloseIdleConnections)
 	client := sqs.New(sqs.Options{
 		BaseEndpoint: aws.String(peers.Fauxqs(t)), Region: "eu-west-1",
-		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""), HTTPClient: &http.Client{Transport: transport},
+		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
+		HTTPClient:  &http.Client{Transport: transport},
 	})
 	if _, err := client.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("tap")}); err != nil {
 		t.Fatal(err)

@@ -46,8 +46,9 @@ func (l Listing) source() string {
 // errEnough ends a listing after MaxObjects.
 var errEnough = errors.New("enough objects")
 
-// List records an ObjectCreated:Put event for each object of a listing, in the order of their keys, with the object.
-// Where the store does not answer, it ends in an error, and goes on from there when it is called again with Recording.
+// List records an ObjectCreated:Put event for each object of a listing, in the order of their keys, with the
+// object. Where the store does not answer, it ends in an error, and goes on from there when it is called again with
+// Recording.
 //
 // The report is there with every error but those about options.
 func List(ctx context.Context, opts Options, l Listing) (*Report, error) {
@@ -177,8 +178,8 @@ func (l *lister) objects(ctx context.Context, emit func(*job) error) error {
 // errStuck is the error of a listing that would never end, or end too early.
 var errStuck = errors.New("the store says that there is more, and not where")
 
-// versions lists all that was in the bucket. S3 has the newest version of a key first; events come from the oldest on,
-// as they happened.
+// versions lists all that was in the bucket. S3 has the newest version of a key first; events come from the oldest
+// on, as they happened.
 func (l *lister) versions(ctx context.Context, emit func(*job) error) error {
 	in := &s3.ListObjectVersionsInput{
 		Bucket: &l.listing.Bucket, Prefix: optional(l.listing.Prefix), EncodingType: types.EncodingTypeUrl,
@@ -247,7 +248,8 @@ func (l *lister) versionsFrom(ctx context.Context, in *s3.ListObjectVersionsInpu
 		if err != nil {
 			return l.failed(err)
 		}
-		if next == aws.ToString(in.KeyMarker) && aws.ToString(page.NextVersionIdMarker) == aws.ToString(in.VersionIdMarker) {
+		if next == aws.ToString(in.KeyMarker) &&
+			aws.ToString(page.NextVersionIdMarker) == aws.ToString(in.VersionIdMarker) {
 			return l.failed(errStuck)
 		}
 		in.KeyMarker, in.VersionIdMarker = &next, page.NextVersionIdMarker

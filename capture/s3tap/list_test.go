@@ -120,7 +120,8 @@ func TestAListingIsOfWhatWasAskedFor(t *testing.T) {
 		{Listing{Prefix: "b", Suffix: ".csv"}, []string{"b.csv"}, map[LeftOut]int64{OtherSuffix: 1}},
 		{Listing{Since: now.Add(time.Hour)}, nil, map[LeftOut]int64{OutsideTime: 3}},
 		{Listing{Until: now.Add(-time.Hour)}, nil, map[LeftOut]int64{OutsideTime: 3}},
-		{Listing{Since: now.Add(-time.Hour), Until: now.Add(time.Hour)}, []string{"a.csv", "b.csv", "b.txt"}, map[LeftOut]int64{}},
+		{Listing{Since: now.Add(-time.Hour), Until: now.Add(time.Hour)}, []string{"a.csv", "b.csv", "b.txt"},
+			map[LeftOut]int64{}},
 		{Listing{MaxObjects: 2}, []string{"a.csv", "b.csv"}, map[LeftOut]int64{}},
 	} {
 		rec := newRecorder(t)
@@ -215,7 +216,8 @@ func pageVersions(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	})
 	if n, _ := strconv.Atoi(query.Get("max-keys")); n > 0 && len(list.Version) > n {
 		list.Version = list.Version[:n]
-		list.IsTruncated, list.NextKeyMarker, list.NextVersionIdMarker = true, list.Version[n-1].Key, list.Version[n-1].VersionId
+		list.IsTruncated, list.NextKeyMarker, list.NextVersionIdMarker = true, list.Version[n-1].Key,
+			list.Version[n-1].VersionId
 		list.DeleteMarker = nil // they are on the last page here
 	}
 	xml.NewEncoder(w).Encode(list) //nolint:errcheck // the client may be gone
@@ -299,8 +301,9 @@ func TestKeysOfListingsAreDecoded(t *testing.T) {
 					return
 				}
 			}
-			io.WriteString(w, `<`+name+`><EncodingType>url</EncodingType><IsTruncated>`+more+`</IsTruncated>`+ //nolint:errcheck
-				`<NextContinuationToken>t</NextContinuationToken><NextKeyMarker>a+b%2Bc%25.csv</NextKeyMarker>`+first+`</`+name+`>`)
+			io.WriteString(w,
+				`<`+name+`><EncodingType>url</EncodingType><IsTruncated>`+more+`</IsTruncated>`+ //nolint:errcheck
+					`<NextContinuationToken>t</NextContinuationToken><NextKeyMarker>a+b%2Bc%25.csv</NextKeyMarker>`+first+`</`+name+`>`)
 		}))
 		rec := newRecorder(t)
 		opts := s.options(rec)
@@ -331,7 +334,8 @@ func TestARecordingOfAnotherListingIsNotGoneOnWith(t *testing.T) {
 			t.Errorf("%+v: %+v", c, r)
 		}
 	}
-	if _, err := List(t.Context(), s.options(rec), Listing{Bucket: bucket, Recording: filepath.Join(rec.dir, "none")}); err == nil {
+	if _, err := List(t.Context(), s.options(rec), Listing{Bucket: bucket, Recording: filepath.Join(rec.dir,
+		"none")}); err == nil {
 		t.Error("a recording that is not there is gone on with")
 	}
 }

@@ -31,7 +31,8 @@ func TestMemoryDoesNotGrowWithAnObject(t *testing.T) {
 		}
 	})), newRecorder(t)
 	tp := newTapper(t, s.options(rec), Tap{})
-	body := event(t, lambdaevent.S3Record{Name: "ObjectCreated:Put", Bucket: bucket, Key: "large", Size: size, ETag: etag})
+	body := event(t, lambdaevent.S3Record{Name: "ObjectCreated:Put", Bucket: bucket, Key: "large", Size: size,
+		ETag: etag})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	handle(t, tp, body)

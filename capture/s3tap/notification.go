@@ -106,7 +106,8 @@ func bridgeRecord(doc jsonval.Value) lambdaevent.S3Record {
 
 const objectCreated = "Object Created"
 
-// bridgeName returns the name of the notification that S3 would send in place of an event of EventBridge, "" for none.
+// bridgeName returns the name of the notification that S3 would send in place of an event of EventBridge, "" for
+// none.
 func bridgeName(detailType string, detail jsonval.Value) string {
 	reason := detail.At("reason").Text
 	switch detailType {
@@ -152,9 +153,9 @@ func sizeOf(v jsonval.Value) int64 {
 	return n
 }
 
-// identityOf returns what tells an event from all others, whichever way it came: S3 delivers at least once, and so does
-// everything behind it. Each record is known by bucket, key, version, sequencer and what happened; where S3 gave no
-// sequencer, the event is known by its text.
+// identityOf returns what tells an event from all others, whichever way it came: S3 delivers at least once, and so
+// does everything behind it. Each record is known by bucket, key, version, sequencer and what happened; where S3
+// gave no sequencer, the event is known by its text.
 func identityOf(event []byte, records []lambdaevent.S3Record) string {
 	var id []byte
 	for _, r := range records {

@@ -29,7 +29,8 @@ func bridged(detailType, more string) string {
 // bySNS is what a topic makes of a message when delivery is not raw.
 func bySNS(message string) string {
 	envelope, err := json.Marshal(map[string]string{
-		"Type": "Notification", "MessageId": "22b80b92", "TopicArn": "arn:aws:sns:eu-west-1:1:t", "Subject": "Amazon S3 Notification",
+		"Type": "Notification", "MessageId": "22b80b92", "TopicArn": "arn:aws:sns:eu-west-1:1:t",
+		"Subject": "Amazon S3 Notification",
 		"Message": message, "Timestamp": "2025-05-02T00:54:06.655Z",
 	})
 	if err != nil {
@@ -52,7 +53,8 @@ func TestAMessageIsTakenForWhatItIs(t *testing.T) {
 	record := []lambdaevent.S3Record{{
 		Region: "eu-west-1", Time: time.Date(2025, 2, 16, 10, 53, 41, 733e6, time.UTC), Name: "ObjectCreated:Put",
 		Bucket: "orders-catalog", Key: "incoming/Frühjahr 2025/tea+cups.csv", Size: 1834,
-		ETag: "5f4dcc3b5aa765d61d8327deb882cf99", VersionID: "3sL4kqtJlcpXroDTDmJ.rUMvExample", Sequencer: "0067B1C355A1B2C3D4",
+		ETag: "5f4dcc3b5aa765d61d8327deb882cf99", VersionID: "3sL4kqtJlcpXroDTDmJ.rUMvExample",
+		Sequencer: "0067B1C355A1B2C3D4",
 	}}
 	created := bridged("Object Created", `"reason":"PutObject"`)
 	for _, c := range []struct {
@@ -70,7 +72,8 @@ func TestAMessageIsTakenForWhatItIs(t *testing.T) {
 		{name: "no JSON", body: "hello"},
 		{name: "text after JSON", body: real + "x"},
 		{name: "no records", body: `{"Records":[]}`},
-		{name: "messages of a queue", body: `{"Records":[{"eventSource":"aws:sqs","s3":{"bucket":{"name":"b"},"object":{"key":"k"}}}]}`},
+		{name: "messages of a queue",
+			body: `{"Records":[{"eventSource":"aws:sqs","s3":{"bucket":{"name":"b"},"object":{"key":"k"}}}]}`},
 		{name: "no key", body: strings.Replace(real, `"key"`, `"kee"`, 1)},
 		{name: "a key that cannot be decoded", body: strings.Replace(real, "%C3", "%ZZ", 1)},
 		{name: "a bucket that no request can be made for", body: strings.Replace(real, `"orders-catalog"`, `"a/../b"`, 1)},
@@ -101,8 +104,10 @@ func TestAnEventOfEventBridgeIsThatOfS3(t *testing.T) {
 		{"Object Created", `"reason":"CompleteMultipartUpload"`, "ObjectCreated:CompleteMultipartUpload"},
 		{"Object Created", `"reason":"Magic"`, ""},
 		{"Object Deleted", `"reason":"DeleteObject","deletion-type":"Permanently Deleted"`, "ObjectRemoved:Delete"},
-		{"Object Deleted", `"reason":"DeleteObject","deletion-type":"Delete Marker Created"`, "ObjectRemoved:DeleteMarkerCreated"},
-		{"Object Deleted", `"reason":"Lifecycle Expiration","deletion-type":"Permanently Deleted"`, "LifecycleExpiration:Delete"},
+		{"Object Deleted", `"reason":"DeleteObject","deletion-type":"Delete Marker Created"`,
+			"ObjectRemoved:DeleteMarkerCreated"},
+		{"Object Deleted", `"reason":"Lifecycle Expiration","deletion-type":"Permanently Deleted"`,
+			"LifecycleExpiration:Delete"},
 		{"Object Deleted", `"reason":"Lifecycle Expiration","deletion-type":"Delete Marker Created"`,
 			"LifecycleExpiration:DeleteMarkerCreated"},
 		{"Object Deleted", `"reason":"DeleteObject"`, ""},
@@ -157,7 +162,8 @@ func TestIdentities(t *testing.T) {
 func FuzzParseMessage(f *testing.F) {
 	real := sample(f)
 	for _, seed := range []string{real, bySNS(real), testMessage, bridged("Object Created", `"reason":"PutObject"`),
-		bridged("Object Deleted", `"deletion-type":"Permanently Deleted"`), bySNS(bySNS(real)), `{"Records":[{}]}`, "{", ""} {
+		bridged("Object Deleted", `"deletion-type":"Permanently Deleted"`), bySNS(bySNS(real)), `{"Records":[{}]}`,
+		"{", ""} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {

@@ -189,8 +189,8 @@ func isOutage(err error) bool {
 
 var md5Hex = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// isMD5 reports whether the ETag of what out has is the MD5 of the bytes: not for uploads in parts, and not with keys of
-// KMS or of the customer. Where the SDK checks a checksum of S3's, nothing rests on it. Source:
+// isMD5 reports whether the ETag of what out has is the MD5 of the bytes: not for uploads in parts, and not with
+// keys of KMS or of the customer. Where the SDK checks a checksum of S3's, nothing rests on it. Source:
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html.
 func isMD5(out *s3.GetObjectOutput, etag string) bool {
 	checked, ok := s3.GetChecksumValidationMetadata(out.ResultMetadata)

@@ -87,10 +87,12 @@ func TestAnObjectIsPinnedByteForByteWhateverItsKey(t *testing.T) {
 		if strings.HasSuffix(o.Key, "empty.csv") {
 			want = ""
 		}
-		if _, ok := keys[o.Key]; !ok || contentOf(inv, content) != want || o.ContentType != "text/csv" || o.Bucket != bucket {
+		if _, ok := keys[o.Key]; !ok || contentOf(inv, content) != want || o.ContentType != "text/csv" ||
+			o.Bucket != bucket {
 			t.Errorf("recorded %+v, %q", o, contentOf(inv, content))
 		}
-		if inv.Trigger != capture.TriggerS3 || inv.Source != "s3:queue/tap" || inv.Time.Hour() != 12 || inv.Function != "import" {
+		if inv.Trigger != capture.TriggerS3 || inv.Source != "s3:queue/tap" || inv.Time.Hour() != 12 ||
+			inv.Function != "import" {
 			t.Errorf("recorded %+v", inv)
 		}
 	}
@@ -100,14 +102,16 @@ func TestAnObjectThatIsCompressedStaysSo(t *testing.T) {
 	s, rec := newStore(t), newRecorder(t)
 	const content = "\x1f\x8b not really, which nobody may notice"
 	out, err := s.client.PutObject(t.Context(), &s3.PutObjectInput{
-		Bucket: aws.String(bucket), Key: aws.String("a.gz"), Body: strings.NewReader(content), ContentEncoding: aws.String("gzip"),
+		Bucket: aws.String(bucket), Key: aws.String("a.gz"), Body: strings.NewReader(content),
+		ContentEncoding: aws.String("gzip"),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	tp := newTapper(t, s.options(rec), Tap{})
 	handle(t, tp, event(t, lambdaevent.S3Record{
-		Name: "ObjectCreated:Put", Bucket: bucket, Key: "a.gz", Size: int64(len(content)), ETag: unquote(*out.ETag), Sequencer: "1",
+		Name: "ObjectCreated:Put", Bucket: bucket, Key: "a.gz", Size: int64(len(content)), ETag: unquote(*out.ETag),
+		Sequencer: "1",
 	}))
 	all, contents := rec.read(t)
 	if len(all) != 1 || contentOf(all[0], contents) != content {
@@ -123,16 +127,20 @@ func TestAnObjectIsTheOneThatTheEventIsAbout(t *testing.T) {
 		want      string
 		reason    Reason
 	}{
-		{name: "overwritten", after: func(t *testing.T, s *store) { s.put(t, "a", "other") }, want: "none", reason: Changed},
+		{name: "overwritten", after: func(t *testing.T, s *store) { s.put(t, "a", "other") }, want: "none",
+			reason: Changed},
 		{name: "deleted", after: func(t *testing.T, s *store) { s.delete(t, "a") }, want: "none", reason: Gone},
 		{name: "overwritten, with versions", versioned: true,
 			after: func(t *testing.T, s *store) { s.put(t, "a", "other") }, want: "first"},
-		{name: "behind a delete marker", versioned: true, after: func(t *testing.T, s *store) { s.delete(t, "a") }, want: "first"},
+		{name: "behind a delete marker", versioned: true, after: func(t *testing.T, s *store) { s.delete(t, "a") },
+			want: "first"},
 		{name: "forbidden", after: failing(http.StatusForbidden, "AccessDenied"), want: "none", reason: Denied},
 		{name: "overwritten, as S3 says it", after: failing(412, "PreconditionFailed"), want: "none", reason: Changed},
 		{name: "archived", after: failing(http.StatusForbidden, "InvalidObjectState"), want: "none", reason: Archived},
-		{name: "key disabled", after: failing(http.StatusBadRequest, "KMS.DisabledException"), want: "none", reason: Encrypted},
-		{name: "no such version can be", after: failing(http.StatusBadRequest, "InvalidArgument"), want: "none", reason: Rejected},
+		{name: "key disabled", after: failing(http.StatusBadRequest, "KMS.DisabledException"), want: "none",
+			reason: Encrypted},
+		{name: "no such version can be", after: failing(http.StatusBadRequest, "InvalidArgument"), want: "none",
+			reason: Rejected},
 		{name: "too large", after: func(t *testing.T, s *store) {}, want: "none", reason: TooLarge},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -154,7 +162,8 @@ func TestAnObjectIsTheOneThatTheEventIsAbout(t *testing.T) {
 			if len(all) != 1 || contentOf(all[0], content) != c.want || string(all[0].Event) != body {
 				t.Errorf("recorded %+v, %q", all[0], content)
 			}
-			if missing := tp.report.Objects.Missing; c.reason != "" && missing[c.reason] != 1 || c.reason == "" && len(missing) > 0 {
+			if missing := tp.report.Objects.Missing; c.reason != "" && missing[c.reason] != 1 || c.reason == "" &&
+				len(missing) > 0 {
 				t.Errorf("missing: %v", missing)
 			}
 		})
@@ -167,8 +176,8 @@ func failing(status int, code string) func(*testing.T, *store) {
 	}
 }
 
-// Faults of the store never lead to an object that is not whole, nor to an invocation that lacks an object which could
-// be had later.
+// Faults of the store never lead to an object that is not whole, nor to an invocation that lacks an object which
+// could be had later.
 func TestFaultsOfTheStore(t *testing.T) {
 	const content = "0123456789012345678901234567890123456789"
 	truncate := func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -245,7 +254,8 @@ func TestFaultsOfTheStore(t *testing.T) {
 			}
 			tp := newTapper(t, opts, Tap{})
 			refused := handle(t, tp, body)
-			if int64(len(refused)) != c.waiting || tp.report.Waiting != c.waiting || tp.report.Objects.Missing[c.reason] != count(c.reason) {
+			if int64(len(refused)) != c.waiting || tp.report.Waiting != c.waiting ||
+				tp.report.Objects.Missing[c.reason] != count(c.reason) {
 				t.Errorf("refused %v, report %+v", refused, tp.report)
 			}
 			if c.waiting > 0 { // the store is back, and so is the message

@@ -21,8 +21,8 @@ import (
 type Tap struct {
 	// Drain says how the queue is drained. Sink, Known, Handle, BatchSize, BatchWindow and Logf are set by [Drain].
 	Drain drain.Options
-	// EventBridge says that EventBridge triggers the function, so that its events are kept as they are. Otherwise S3 does,
-	// and events of EventBridge are translated to those of S3.
+	// EventBridge says that EventBridge triggers the function, so that its events are kept as they are. Otherwise
+	// S3 does, and events of EventBridge are translated to those of S3.
 	EventBridge bool
 	// Recording is what Sink writes to, which says what was recorded before; "" for nothing.
 	Recording string
@@ -34,10 +34,10 @@ const (
 	batchWindow = 250 * time.Millisecond
 )
 
-// Drain records the notifications that a tap gets, each once, with their objects. A message is deleted from the tap when
-// both are on disk, so that a kill loses nothing; what is recorded and comes again is recognised by the identity that S3
-// gave it. A message that is no notification stays in the queue, and so does one whose object the store does not give at
-// the moment.
+// Drain records the notifications that a tap gets, each once, with their objects. A message is deleted from the tap
+// when both are on disk, so that a kill loses nothing; what is recorded and comes again is recognised by the
+// identity that S3 gave it. A message that is no notification stays in the queue, and so does one whose object the
+// store does not give at the moment.
 //
 // The report is there with every error but those about options. The end of ctx is no error.
 func Drain(ctx context.Context, opts Options, tap Tap) (*Report, error) {

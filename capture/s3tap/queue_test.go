@@ -19,7 +19,8 @@ func TestAnEventIsRecordedOnceHoweverItComes(t *testing.T) {
 	put.Sequencer = "617F08299329D189"
 	body := event(t, put)
 	asBridged := strings.NewReplacer(
-		"tea+cups 50%.csv", "a.csv", `"size":5`, `"size":5`, "b1946ac92492d2347c6235b4d2611184", put.ETag, `"version-id":"v1",`, "",
+		"tea+cups 50%.csv", "a.csv", `"size":5`, `"size":5`, "b1946ac92492d2347c6235b4d2611184", put.ETag,
+		`"version-id":"v1",`, "",
 	).Replace(bridged("Object Created", `"reason":"PutObject"`))
 	var gets atomic.Int32
 	s.setFault(onlyGets(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -67,7 +68,8 @@ func TestAnEventOfEventBridgeIsTranslatedOrKept(t *testing.T) {
 	for i, want := range []string{"first", "none"} {
 		inv := all[i]
 		if inv.Trigger != capture.TriggerS3 || inv.Source != "s3:eventbridge/tap" || contentOf(inv, content) != want ||
-			parseMessage(inv.Event).records[0].Name != names[i] || !strings.Contains(string(inv.Event), `"tea%2Bcups+50%25.csv"`) {
+			parseMessage(inv.Event).records[0].Name != names[i] || !strings.Contains(string(inv.Event),
+			`"tea%2Bcups+50%25.csv"`) {
 			t.Errorf("recorded %+v: %s", inv, inv.Event)
 		}
 	}
@@ -104,7 +106,8 @@ func TestEventsOfOneKeyAreRecordedInOrder(t *testing.T) {
 		return event(t, lambdaevent.S3Record{Name: "ObjectRemoved:Delete", Bucket: bucket, Key: key, Sequencer: sequencer})
 	}
 	tp := newTapper(t, s.options(rec), Tap{})
-	handle(t, tp, removed("a", "0C"), removed("b", "02"), removed("a", "0B8"), removed("c", ""), removed("a", "0B"), removed("b", "01"))
+	handle(t, tp, removed("a", "0C"), removed("b", "02"), removed("a", "0B8"), removed("c", ""), removed("a",
+		"0B"), removed("b", "01"))
 	all, _ := rec.read(t)
 	var got []string
 	for _, inv := range all {

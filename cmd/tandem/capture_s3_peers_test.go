@@ -117,8 +117,9 @@ func (s *shop) put(t *testing.T, key, content string, sequencer int) string {
 		t.Fatal(err)
 	}
 	event, err := lambdaevent.S3(lambdaevent.S3Record{
-		Name: "ObjectCreated:Put", Bucket: shopBucket, Key: key, Size: int64(len(content)), Sequencer: fmt.Sprintf("%018X", sequencer),
-		ETag: strings.Trim(*out.ETag, `"`), Region: "us-east-1",
+		Name: "ObjectCreated:Put", Bucket: shopBucket, Key: key, Size: int64(len(content)),
+		Sequencer: fmt.Sprintf("%018X", sequencer),
+		ETag:      strings.Trim(*out.ETag, `"`), Region: "us-east-1",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -174,8 +175,8 @@ func readPinned(t *testing.T, path string) (all []string) {
 	return all
 }
 
-// Killed while it reads objects, and between what is on disk and its deletion from the queue: nothing is lost, nothing
-// is there twice, and all objects are whole.
+// Killed while it reads objects, and between what is on disk and its deletion from the queue: nothing is lost,
+// nothing is there twice, and all objects are whole.
 func TestAKilledS3CaptureGoesOn(t *testing.T) {
 	s := newShop(t)
 	rec := filepath.Join(t.TempDir(), "catalog.rec")

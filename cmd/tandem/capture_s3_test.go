@@ -19,7 +19,8 @@ func TestCaptureS3ListsABucket(t *testing.T) {
 	}
 	for _, key := range []string{"in/a b.csv", "in/b.csv", "in/b.txt", "other/a.csv"} {
 		content := "content of " + key
-		_, err := backend.PutObject("catalog", key, map[string]string{"Content-Type": "text/csv"}, strings.NewReader(content),
+		_, err := backend.PutObject("catalog", key, map[string]string{"Content-Type": "text/csv"},
+			strings.NewReader(content),
 			int64(len(content)), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -27,18 +28,21 @@ func TestCaptureS3ListsABucket(t *testing.T) {
 	}
 	dir := t.TempDir()
 	rec := filepath.Join(dir, "s3.rec")
-	args := []string{"capture", "s3", "--endpoint", server.URL, "--list", "s3://catalog/in/", "--suffix", ".csv", "--function", "f"}
+	args := []string{"capture", "s3", "--endpoint", server.URL, "--list", "s3://catalog/in/", "--suffix", ".csv",
+		"--function", "f"}
 
 	code, stdout, stderr := call(t, append(args, "-o", rec, "--max-objects", "1")...)
-	if code != 0 || stdout != "" || !strings.Contains(stderr, "1 event: 1 recorded, 0 came again, 0 left out, 0 refused, 0 waiting\n"+
-		"1 object pinned, 21 bytes\n") {
+	if code != 0 || stdout != "" || !strings.Contains(stderr,
+		"1 event: 1 recorded, 0 came again, 0 left out, 0 refused, 0 waiting\n"+
+			"1 object pinned, 21 bytes\n") {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 	if code, _, stderr := call(t, append(args, "-o", rec)...); code != 2 || !strings.Contains(stderr, "--append") {
 		t.Errorf("a recording that is there: exit code %d, stderr %q", code, stderr)
 	}
 	code, stdout, stderr = call(t, append(args, "-o", rec, "--append", "--json", "--max-object-size", "5")...)
-	if code != 0 || !strings.Contains(stderr, "going on after in/a b.csv\n") || !strings.Contains(stdout, `"too-large": 1`) {
+	if code != 0 || !strings.Contains(stderr, "going on after in/a b.csv\n") || !strings.Contains(stdout,
+		`"too-large": 1`) {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 	code, stdout, _ = call(t, "inspect", rec, "--json")
