@@ -54,7 +54,8 @@ func newTapQueue(t *testing.T, sqsURL, name string, attributes map[string]string
 	}
 	transport := &http.Transport{}
 	q := &tapQueue{name: name, client: sqs.New(sqs.Options{
-		BaseEndpoint: &sqsURL, Region: "us-east-1", Credentials: aws.AnonymousCredentials{}, HTTPClient: &http.Client{Transport: transport},
+		BaseEndpoint: &sqsURL, Region: "us-east-1", Credentials: aws.AnonymousCredentials{},
+		HTTPClient: &http.Client{Transport: transport},
 	})}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.Transport = transport
@@ -135,7 +136,8 @@ func (q *tapQueue) flags(rec string, more ...string) []string {
 	}, more...)
 }
 
-// checkRecorded checks that a recording has the messages 0..n-1, each once, and those of a group in order if asked to.
+// checkRecorded checks that a recording has the messages 0..n-1, each once, and those of a group in order if asked
+// to.
 func checkRecorded(t *testing.T, path string, n int, inOrder bool) {
 	t.Helper()
 	rec, err := capture.Open(path, capture.OpenOptions{})
@@ -277,7 +279,7 @@ func TestAFullDiskLosesNoMessage(t *testing.T) {
 func TestAnInterruptedSQSCaptureGivesAllBack(t *testing.T) {
 	t.Parallel()
 	q := newTapQueue(t, peers.Fauxqs(t), "interrupted", nil)
-	const n = 500
+	const n = 3000 // more than are received meanwhile
 	q.send(t, n, 10)
 	rec := filepath.Join(t.TempDir(), "tap.rec")
 	p, err := startProcess("", os.Environ(), lean(), q.flags(rec, "--visibility", "1h")...)
@@ -312,7 +314,7 @@ func TestCaptureSQSIsLikeTheMapping(t *testing.T) {
 	}))
 	t.Cleanup(lambdas.Close)
 	sqsURL := peers.Fauxqs(t)
-	q := newTapQueue(t, sqsURL, "orders", nil)
+	newTapQueue(t, sqsURL, "orders", nil)
 	rec := filepath.Join(t.TempDir(), "tap.rec")
 	args := func(queue string) []string {
 		return []string{"capture", "sqs", "--endpoint", sqsURL, "--lambda-endpoint", lambdas.URL, "--queue", queue,
@@ -325,7 +327,7 @@ func TestCaptureSQSIsLikeTheMapping(t *testing.T) {
 	if _, err := os.Stat(rec); err == nil {
 		t.Error("a recording was begun")
 	}
-	q = newTapQueue(t, sqsURL, "orders-tap", nil)
+	q := newTapQueue(t, sqsURL, "orders-tap", nil)
 	q.send(t, 10, 1)
 	code, stdout, stderr := call(t, args("orders-tap")...)
 	for _, want := range []string{
