@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
 	"tandem/capture"
@@ -139,7 +140,9 @@ func TestAnEventThatWaitsIsNotOvertaken(t *testing.T) {
 		}
 		next.ServeHTTP(w, r)
 	}))
-	tp := newTapper(t, s.options(rec), Tap{})
+	opts := s.options(rec)
+	opts.Client = s3.New(s.client.Options(), func(o *s3.Options) { o.RetryMaxAttempts = 1 })
+	tp := newTapper(t, opts, Tap{})
 	if refused := handle(t, tp, bodies...); len(refused) != 3 || tp.report.Recorded != 1 {
 		t.Errorf("refused %v, report %+v", refused, tp.report)
 	}
