@@ -110,7 +110,8 @@ func (d *drainer) run(ctx context.Context) error {
 	deleters.Wait()
 	d.giveBack(context.WithoutCancel(ctx))
 	if err != nil && work.Err() != nil && errors.Is(err, context.Canceled) {
-		d.Logf("%s: not all that was received could be recorded within %s: the rest stays in the queue", d.Queue.Name, d.Grace)
+		d.Logf("%s: not all that was received could be recorded within %s: the rest stays in the queue",
+			d.Queue.Name, d.Grace)
 		err = nil
 	}
 	endWork()

@@ -274,8 +274,8 @@ func testRefused(t *testing.T, url string) {
 	}
 }
 
-// plenty are more messages than a drain receives at once. In an empty queue it would wait for more, and at its end hang
-// up; the server would not notice, and take what was given back.
+// plenty are more messages than a drain receives at once. In an empty queue it would wait for more, and at its end
+// hang up; the server would not notice, and take what was given back.
 const plenty = 300
 
 func testMaxMessages(t *testing.T, url string) {

@@ -77,7 +77,8 @@ func newLambda(t *testing.T, mappings ...map[string]any) *lambda.Client {
 	}))
 	t.Cleanup(server.Close)
 	return lambda.New(lambda.Options{
-		BaseEndpoint: &server.URL, Region: "eu-west-1", Credentials: aws.AnonymousCredentials{}, HTTPClient: server.Client(),
+		BaseEndpoint: &server.URL, Region: "eu-west-1", Credentials: aws.AnonymousCredentials{},
+		HTTPClient: server.Client(),
 	})
 }
 

@@ -74,9 +74,11 @@ type Options struct {
 }
 
 const (
-	perRequest     = 10 // messages in a request, by https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference
-	maxVisibility  = 12 * time.Hour
-	maxWait        = 20 * time.Second
+	// Limits of SQS: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference.
+	perRequest    = 10 // messages in a request
+	maxVisibility = 12 * time.Hour
+	maxWait       = 20 * time.Second
+
 	requestTimeout = 30 * time.Second // beyond the time that a request waits for messages
 )
 
@@ -97,7 +99,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("drain %s: a request waits for %s at most, not %s", o.Queue.Name, maxWait, o.Wait)
 	}
 	if o.Visibility < time.Second || o.Visibility > maxVisibility {
-		return o, fmt.Errorf("drain %s: a visibility of %s is not within 1s and %s", o.Queue.Name, o.Visibility, maxVisibility)
+		return o, fmt.Errorf("drain %s: a visibility of %s is not within 1s and %s",
+			o.Queue.Name, o.Visibility, maxVisibility)
 	}
 	if o.Size == nil {
 		o.Size = func(m types.Message) int { return len(aws.ToString(m.Body)) }

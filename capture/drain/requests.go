@@ -203,8 +203,8 @@ func (d *drainer) giveBack(ctx context.Context) {
 	d.setVisibility(ctx, left, 0)
 }
 
-// isRefused reports whether a request failed in a way that it will not get over: with a status of 400 to 499 that asks
-// for no other try.
+// isRefused reports whether a request failed in a way that it will not get over: with a status of 400 to 499 that
+// asks for no other try.
 func isRefused(err error) bool {
 	var response *smithyhttp.ResponseError
 	if !errors.As(err, &response) || response.HTTPStatusCode()/100 != 4 ||

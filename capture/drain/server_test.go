@@ -55,7 +55,8 @@ func intercept(t testing.TB, to string, wrap func(next http.Handler) http.Handle
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	proxy := httputil.NewSingleHostReverseProxy(u)
 	proxy.Transport = transport
-	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) } // the client left
+	// The client left.
+	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
 	server := httptest.NewServer(wrap(proxy))
 	t.Cleanup(func() {
 		server.CloseClientConnections()

@@ -147,7 +147,8 @@ func testContents(t *testing.T, client *sqs.Client) {
 			t.Errorf("no %s in %v", name, m.Attributes)
 		}
 	}
-	if a := m.Attributes; a["ApproximateReceiveCount"] != "1" || a["MessageGroupId"] != "g" || a["MessageDeduplicationId"] != "d" {
+	a := m.Attributes
+	if a["ApproximateReceiveCount"] != "1" || a["MessageGroupId"] != "g" || a["MessageDeduplicationId"] != "d" {
 		t.Errorf("%v", a)
 	}
 	text, number := m.MessageAttributes["text"], m.MessageAttributes["number"]

@@ -60,7 +60,8 @@ func (o *Options) Validate() error {
 	case o.Drain.Queue.FIFO && size > maxFIFOBatch:
 		return fmt.Errorf("a batch of a FIFO queue has at most %d messages, not %d", maxFIFOBatch, size)
 	case size > maxPlainBatch && window < time.Second:
-		return fmt.Errorf("a batch of more than %d messages, here %d, needs a batching window of 1s or more", maxPlainBatch, size)
+		return fmt.Errorf("a batch of more than %d messages, here %d, needs a batching window of 1s or more",
+			maxPlainBatch, size)
 	case o.AsQueue != "" && drain.RegionOf(o.AsQueue) == "":
 		return fmt.Errorf("%s is not the ARN of a queue, as arn:aws:sqs:REGION:ACCOUNT:NAME is", o.AsQueue)
 	}

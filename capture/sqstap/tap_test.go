@@ -52,7 +52,8 @@ func FuzzMessageIDsAreThoseOfTheEvent(f *testing.F) {
 		if slices.Contains(ids, "") {
 			t.Errorf("%q has %q", event, ids)
 		}
-		if other := sqstap.MessageIDs(&capture.Invocation{Format: capture.FormatS3, Event: json.RawMessage(event)}); other != nil {
+		other := sqstap.MessageIDs(&capture.Invocation{Format: capture.FormatS3, Event: json.RawMessage(event)})
+		if other != nil {
 			t.Errorf("an event of S3 has %q", other)
 		}
 	})

@@ -47,7 +47,8 @@ gone for the function. It runs until Ctrl-C, --idle or --max-messages. With
 	opts.out.register(cmd)
 	opts.tap.register(cmd)
 	f := cmd.Flags()
-	f.StringVar(&opts.function, "function", "", "`name` of the function that gets the production queue's messages (required)")
+	f.StringVar(&opts.function, "function", "",
+		"`name` of the function that gets the production queue's messages (required)")
 	f.StringVar(&opts.mapping, "like-mapping", "", "take batch size, window and queue from the function's event source "+
 		"mapping: its `UUID`, or the name of a function that has one")
 	f.StringVar(&opts.asQueue, "as-queue", "", "`ARN` of the production queue, which stands in events as their source "+
@@ -128,8 +129,8 @@ func (a *app) applyMapping(o *sqstap.Options, m drain.Mapping, given func(flag s
 	}
 	a.say("like %s: batches of %d, window %s, from %s", m, o.Drain.BatchSize, o.Drain.BatchWindow, o.AsQueue)
 	if m.Filtered {
-		a.say("the mapping has filter criteria, which are not applied: the recording will have messages that the function " +
-			"does not get")
+		a.say("the mapping has filter criteria, which are not applied: the recording will have messages that the " +
+			"function does not get")
 	}
 }
 

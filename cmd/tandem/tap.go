@@ -86,7 +86,8 @@ func (f tapFlags) options(cfg aws.Config, logf func(string, ...any)) drain.Optio
 }
 
 // findTap finds the queue and makes sure that it is a tap.
-func (a *app) findTap(ctx context.Context, f tapFlags, client drain.Client, lambdas *lambda.Client) (drain.Queue, error) {
+func (a *app) findTap(ctx context.Context, f tapFlags, client drain.Client, lambdas *lambda.Client) (
+	drain.Queue, error) {
 	q, err := drain.Find(ctx, client, f.queue)
 	if err != nil {
 		return q, err
@@ -100,7 +101,8 @@ func (a *app) findTap(ctx context.Context, f tapFlags, client drain.Client, lamb
 		a.say("%s has %s in flight: somebody else receives from it, or did so lately", q.Name, count(q.InFlight, "message"))
 	}
 	if q.DeadLetters != "" {
-		a.say("%s gives messages that were received %s to %s, unrecorded", q.Name, count(q.MaxReceives, "time"), q.DeadLetters)
+		a.say("%s gives messages that were received %s to %s, unrecorded",
+			q.Name, count(q.MaxReceives, "time"), q.DeadLetters)
 	}
 	return q, nil
 }
