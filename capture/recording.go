@@ -25,6 +25,7 @@ import (
 const (
 	invocationsPrefix = "invocations"
 	objectsFolder     = "objects/sha256"
+	unfinishedObject  = "new-*"
 )
 
 // CreateOptions say how a recording is written.
@@ -132,7 +133,8 @@ func isFresh(path string) (bool, error) {
 	return len(names) == 1 && strings.HasPrefix(names[0], manifestName+"."), err
 }
 
-// begin writes the first manifest. When it goes on with a recording that was not closed, the counts are made anew.
+// begin writes the first manifest. When it goes on with a recording that was not closed, the counts are made anew, and
+// objects that were not kept to their end are removed.
 func (w *Writer) begin(fresh bool, opts CreateOptions) error {
 	m := &w.manifest
 	if w.dir == "" {
@@ -151,6 +153,9 @@ func (w *Writer) begin(fresh bool, opts CreateOptions) error {
 		}
 		*m = *old
 		if !old.Complete {
+			if err := w.removeUnfinished(); err != nil {
+				return fmt.Errorf("append to %s: %w", w.dir, err)
+			}
 			if err := w.recount(); err != nil {
 				return fmt.Errorf("append to %s: %w", w.dir, err)
 			}
@@ -191,6 +196,16 @@ func (w *Writer) recountPlain() error {
 		w.manifest.add(inv, nil)
 	}
 	return nil
+}
+
+// removeUnfinished removes what a kill left of objects.
+func (w *Writer) removeUnfinished() error {
+	folder := filepath.Join(w.dir, filepath.FromSlash(w.names.folder()))
+	names, err := fs.Glob(os.DirFS(folder), unfinishedObject)
+	for _, name := range names {
+		err = errors.Join(err, os.Remove(filepath.Join(folder, name)))
+	}
+	return err
 }
 
 // countObjects counts the objects in a recording, which are in one of two folders.
@@ -303,7 +318,7 @@ func (w *Writer) PutObject(r io.Reader) (sha256hex string, size int64, err error
 	if err != nil {
 		return "", 0, err
 	}
-	temp, err := os.CreateTemp(folder, "new-*")
+	temp, err := os.CreateTemp(folder, unfinishedObject)
 	if err != nil {
 		return "", 0, err
 	}

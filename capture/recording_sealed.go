@@ -52,7 +52,7 @@ func (o *objectNames) prepare(folder string) error {
 	}
 	key := make([]byte, nameKeySize)
 	rand.Read(key)
-	temp, err := os.CreateTemp(folder, "new-*")
+	temp, err := os.CreateTemp(folder, unfinishedObject)
 	if err != nil {
 		return err
 	}

@@ -424,3 +424,28 @@ func TestARecordingIsForItsOwnerAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestObjectsThatAKillCutOffAreRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "[a].rec")
+	w, err := Create(path, CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.PutObject(strings.NewReader("whole")); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(path, "objects", "sha256")
+	if err := os.WriteFile(filepath.Join(folder, "new-123"), []byte("ha"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.lines.Close(); err != nil { // and not w.Close: it was killed
+		t.Fatal(err)
+	}
+	if w, err = Create(path, CreateOptions{Append: true}); err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 || !isSHA256(left[0].Name()) {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}

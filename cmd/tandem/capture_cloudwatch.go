@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
 	"tandem/capture/cloudwatch"
@@ -21,13 +18,13 @@ import (
 )
 
 type captureCloudWatchOptions struct {
-	out                       recordingFlags
-	keys                      identityFlags
-	functions                 []string
-	from, to, pattern         string
-	follow, json              bool
-	rate                      float64
-	region, profile, endpoint string
+	out               recordingFlags
+	keys              identityFlags
+	aws               awsFlags
+	functions         []string
+	from, to, pattern string
+	follow, json      bool
+	rate              float64
 }
 
 func (a *app) captureCloudWatchCommand() *cobra.Command {
@@ -52,6 +49,7 @@ What was interrupted goes on with --append. Needs logs:FilterLogEvents.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.captureCloudWatch(cmd.Context(), opts) },
 	}
 	opts.out.register(cmd)
+	opts.aws.register(cmd)
 	f := cmd.Flags()
 	f.StringArrayVar(&opts.functions, "function", nil,
 		"`name` of a function, with =LOGGROUP if that is not /aws/lambda/ and the name; may be repeated (required)")
@@ -60,9 +58,6 @@ What was interrupted goes on with --append. Needs logs:FilterLogEvents.`,
 	f.BoolVar(&opts.follow, "follow", false, "go on with what is logged from now on, until Ctrl-C or --to")
 	f.StringVar(&opts.pattern, "pattern", "", "`RE2` expression that finds events in place of their shape")
 	f.Float64Var(&opts.rate, "rate", 5, "requests a second, the quota being 5 for an account and region")
-	f.StringVar(&opts.region, "region", "", "AWS `region` (default as the AWS CLI has it)")
-	f.StringVar(&opts.profile, "profile", "", "AWS `profile` (default as the AWS CLI has it)")
-	f.StringVar(&opts.endpoint, "endpoint", "", "`URL` of the service, if not AWS's")
 	opts.keys.register(f)
 	f.BoolVar(&opts.json, "json", false, "print the statement of completeness as one JSON document")
 	cobra.CheckErr(cmd.MarkFlagRequired("function"))
@@ -75,14 +70,14 @@ func (a *app) captureCloudWatch(ctx context.Context, opts captureCloudWatchOptio
 	if err != nil {
 		return err
 	}
-	cfg, err := opts.awsConfig(ctx)
+	cfg, err := opts.aws.config(ctx)
 	if err != nil {
 		return err
 	}
 	if o.Identities, err = opts.keys.parse(); err != nil {
 		return err
 	}
-	o.Client, o.Logf = cloudwatch.NewClient(cfg, opts.endpoint), a.say
+	o.Client, o.Logf = cloudwatch.NewClient(cfg, opts.aws.endpoint), a.say
 	w, err := a.createRecording(opts.out)
 	if err != nil {
 		return err
@@ -148,19 +143,6 @@ func parseMoment(text string, now time.Time) (time.Time, error) {
 		return now.Add(-ago), nil
 	}
 	return time.Time{}, fmt.Errorf("%q is neither a time, such as 2025-06-01T12:00:00Z, nor an age, such as 90m", text)
-}
-
-// awsConfig finds region and credentials as every AWS SDK does. A server on this machine needs none.
-func (opts captureCloudWatchOptions) awsConfig(ctx context.Context) (aws.Config, error) {
-	if isLoopback(opts.endpoint) {
-		return aws.Config{Region: cmp.Or(opts.region, "us-east-1"), Credentials: aws.AnonymousCredentials{}}, nil
-	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(opts.region),
-		awsconfig.WithSharedConfigProfile(opts.profile))
-	if err == nil && cfg.Region == "" {
-		err = errors.New("which region? give --region, or set AWS_REGION")
-	}
-	return cfg, err
 }
 
 // tellCompleteness says what the logs saw and what was recorded of it, by function.

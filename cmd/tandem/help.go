@@ -72,6 +72,9 @@ func checkUsage(arguments cobra.PositionalArgs) cobra.PositionalArgs {
 		if err := cmd.ValidateRequiredFlags(); err != nil {
 			return &usageError{cmd, err}
 		}
+		if err := cmd.ValidateFlagGroups(); err != nil {
+			return &usageError{cmd, err}
+		}
 		return nil
 	}
 }
