@@ -33,7 +33,8 @@ func (r *Recorder) asked(x *wiretap.Exchange) {
 func (r *Recorder) done(x *wiretap.Exchange) {
 	defer r.recover()
 	if isNext(x.Request) {
-		if x.Response != nil && x.Response.StatusCode == http.StatusOK {
+		// Without an ID it is what a server says to a runtime that has gone, at most.
+		if x.Response != nil && x.Response.StatusCode == http.StatusOK && x.Response.Header.Get(headerRequestID) != "" {
 			r.delivered(x)
 		}
 		if x.RequestBody.Whole {

@@ -70,11 +70,12 @@ type Recorder struct {
 	warm    bool       // an event has been delivered
 	pending []*pending // in the order in which they were delivered
 	stats   Stats
-	conns   int            // connections that the runtime has open
+	used    bool           // a runtime has come
+	conns   int            // connections that it has open
 	asking  int            // requests for an event that have no answer yet
 	asks    int            // requests for an event so far
 	ended   map[string]int // how often an invocation has ended that Wait was not yet asked for
-	changed chan struct{}  // closed and replaced whenever one of the four above changes
+	changed chan struct{}  // closed and replaced whenever one of the five above changes
 
 	writing sync.Mutex // held while the sink is called
 }

@@ -19,8 +19,8 @@ const maxEnded = 1000
 // Wait returns when the runtime is done with an invocation and it is with the sink, or had ended so since Wait was
 // last called for that ID; the event need not have been delivered yet. It reports false when it cannot tell: ctx has
 // ended; the runtime seems to be gone, because it has no connection open; or it is done with something that was not
-// seen, because it waits for an event. It has no connection when it has crashed, when the platform has killed it at
-// its deadline, and when nobody has told it where to find the tap.
+// seen, because it waits for an event. It has no connection when it has crashed, and when the platform has killed it
+// at its deadline; when it never had one, nobody has told it where to find the tap.
 func (r *Recorder) Wait(ctx context.Context, requestID string) bool {
 	type state int
 	const (
@@ -44,7 +44,7 @@ func (r *Recorder) Wait(ctx context.Context, requestID string) bool {
 		if first {
 			asks = r.asks
 		}
-		anew := r.asks != asks
+		anew, used := r.asks != asks, r.used
 		now := working
 		switch {
 		case r.conns == 0:
@@ -56,8 +56,8 @@ func (r *Recorder) Wait(ctx context.Context, requestID string) bool {
 		switch {
 		case ended > 0:
 			return true
-		case now == idle && anew:
-			return false // it was at work on what was not seen, and is done
+		case !used, now == idle && anew: // it was at work on what was not seen, and is done
+			return false
 		case now == before:
 		case now == idle:
 			over = time.After(missedAfter)
@@ -93,6 +93,7 @@ func (r *Recorder) countConns(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.conns += n
+	r.used = true
 	r.broadcast()
 }
 
