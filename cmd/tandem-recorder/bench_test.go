@@ -41,6 +41,7 @@ func BenchmarkAddedLatency(b *testing.B) {
 			}
 			for _, q := range []float64{0.5, 0.99} {
 				name := fmt.Sprintf("p%g", q*100)
+				b.ReportMetric(float64(quantile(answers[0], q).Microseconds()), name+"-base-us")
 				b.ReportMetric(microseconds(answers, q), name+"-answer-us")
 				b.ReportMetric(microseconds(cycles, q), name+"-cycle-us")
 			}
@@ -86,17 +87,18 @@ func (p *platform) timed(body []byte) (answer, cycle time.Duration) {
 
 // microseconds returns the difference of the quantiles with and without.
 func microseconds(of [2][]time.Duration, q float64) float64 {
-	at := func(d []time.Duration) time.Duration {
-		slices.Sort(d)
-		return d[int(q*float64(len(d)-1))]
-	}
-	return float64((at(of[1]) - at(of[0])).Microseconds())
+	return float64((quantile(of[1], q) - quantile(of[0], q)).Microseconds())
+}
+
+func quantile(d []time.Duration, q float64) time.Duration {
+	slices.Sort(d)
+	return d[int(q*float64(len(d)-1))]
 }
 
 var field = regexp.MustCompile(`(?m)^(VmHWM|Rss|Pss):\s+(\d+) kB`)
 
 // memoryMB returns what a file in /proc says of a process's memory.
-func memoryMB(b *testing.B, pid int, file, name string) float64 {
+func memoryMB(b testing.TB, pid int, file, name string) float64 {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 	if err != nil {

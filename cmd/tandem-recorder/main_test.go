@@ -12,8 +12,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The programs that tests start: this one, and a real function, on aws-lambda-go.
-var recorder, echo string
+// The programs that tests start: this one, a real function, on aws-lambda-go, and a runtime without kept connections.
+var recorder, echo, oneshot string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "tandem-recorder")
@@ -21,7 +21,10 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	recorder, echo = filepath.Join(dir, "tandem-recorder"), filepath.Join(dir, "echo")
-	for path, pkg := range map[string]string{recorder: ".", echo: "tandem/replay/local/testdata/lambdafunction"} {
+	oneshot = filepath.Join(dir, "oneshot")
+	for path, pkg := range map[string]string{
+		recorder: ".", echo: "tandem/replay/local/testdata/lambdafunction", oneshot: "./testdata/oneshot",
+	} {
 		if out, err := exec.Command("go", "build", "-o", path, pkg).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", pkg, err, out)
 			os.Exit(1)

@@ -40,6 +40,9 @@ type platform struct {
 	env    []string
 	output output
 
+	api     http.Handler // what answers the runtime; by default the host
+	managed bool         // extensions may not register for invocations, as on Managed Instances
+
 	mu         sync.Mutex
 	registered []string // the events that the extension wants; nil before it has registered
 	asking     chan event
@@ -60,7 +63,8 @@ func newPlatform(t testing.TB, variables ...string) *platform {
 	}
 	p := &platform{t: t, host: host, changed: make(chan struct{}), layer: newLayer(t)}
 	mux := http.NewServeMux()
-	mux.Handle("/", host)
+	p.api = host
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.api.ServeHTTP(w, r) })
 	mux.HandleFunc("POST /2020-01-01/extension/register", p.serveRegister)
 	mux.HandleFunc("GET /2020-01-01/extension/event/next", p.serveNext)
 	p.server = httptest.NewUnstartedServer(mux)
@@ -123,6 +127,10 @@ func (p *platform) serveRegister(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "bad registration", http.StatusBadRequest)
 		return
 	}
+	if p.managed && slices.Contains(body.Events, eventInvoke) {
+		http.Error(w, "not INVOKE", http.StatusBadRequest)
+		return
+	}
 	p.mu.Lock()
 	p.registered = body.Events
 	p.mu.Unlock()
@@ -176,6 +184,9 @@ func (p *platform) tellExtension(ev event) {
 	asking := p.asking
 	p.asking = nil
 	p.mu.Unlock()
+	if asking == nil {
+		p.t.Fatal("the extension does not ask for an event")
+	}
 	asking <- ev
 }
 

@@ -18,6 +18,8 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/collector"
+	"tandem/capture/runtimeapi"
+	"tandem/capture/wiretap"
 )
 
 func TestConfigIsReadOrAllThatIsWrongIsTold(t *testing.T) {
@@ -254,4 +256,31 @@ lost 2 invocations: 2 the recorder is off
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
+}
+
+// A worker accounts for what has passed at a command, if the command is its own: what was told to one that is dead
+// counts from elsewhere.
+func TestWorkerAccountsForWhatItShouldHaveSeen(t *testing.T) {
+	s := newSpool(&scriptedSink{}, config{sink: &url.URL{}, buffer: 1 << 20, flushTimeout: time.Minute}, quiet)
+	w := &worker{number: 2, spool: s, recorder: runtimeapi.NewRecorder(runtimeapi.RecorderOptions{Sink: s})}
+	w.assembler = wiretap.NewAssembler(w.recorder.Observer(), 100)
+	var frames bytes.Buffer
+	for _, text := range []string{`{"n":1,"worker":1,"invoke":"a","seen":9}`, `{"n":1,"worker":2,"invoke":"a","seen":9,"settled":6}`} {
+		if err := wiretap.NewEncoder(&frames).Encode(wiretap.Segment{Kind: wiretap.Note, Data: []byte(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commands := make(chan command, 2)
+	d := wiretap.NewDecoder(&frames)
+	for range 2 {
+		if err := w.next(d, commands); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, lost := s.counts(); len(commands) != 1 || lost[lostUnseen] != 3 {
+		t.Errorf("%d commands, lost %v", len(commands), lost)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	s.close(ctx)
 }
