@@ -22,49 +22,23 @@ const maxEnded = 1000
 // seen, because it waits for an event. It has no connection when it has crashed, and when the platform has killed it
 // at its deadline; when it never had one, nobody has told it where to find the tap.
 func (r *Recorder) Wait(ctx context.Context, requestID string) bool {
-	type state int
-	const (
-		working state = iota
-		idle
-		gone
-	)
-	before := working
-	var over <-chan time.Time
-	var asks int
-	for first := true; ; first = false {
+	var over <-chan time.Time // when there is no use in waiting any more
+	before := unused
+	for asks := -1; ; {
 		r.mu.Lock()
-		changed := r.changed
-		ended := r.ended[requestID]
-		switch {
-		case ended > 1:
-			r.ended[requestID]--
-		case ended == 1:
-			delete(r.ended, requestID)
-		}
-		if first {
+		changed, ended, now := r.changed, r.takeEnd(requestID), r.state()
+		if asks < 0 {
 			asks = r.asks
 		}
-		anew, used := r.asks != asks, r.used
-		now := working
-		switch {
-		case r.conns == 0:
-			now = gone
-		case r.asking > 0 && len(r.pending) == 0:
-			now = idle
-		}
+		again := r.asks != asks
 		r.mu.Unlock()
 		switch {
-		case ended > 0:
+		case ended:
 			return true
-		case !used, now == idle && anew: // it was at work on what was not seen, and is done
+		case now == unused, now == idle && again: // then it was at work on what was not seen, and is done
 			return false
-		case now == before:
-		case now == idle:
-			over = time.After(missedAfter)
-		case now == gone:
-			over = time.After(goneAfter)
-		default:
-			over = nil
+		case now != before:
+			over = now.patience()
 		}
 		before = now
 		select {
@@ -75,6 +49,53 @@ func (r *Recorder) Wait(ctx context.Context, requestID string) bool {
 			return false
 		}
 	}
+}
+
+// A state is what a runtime seems to be doing.
+type state int
+
+const (
+	unused state = iota // no runtime has ever come
+	gone
+	idle // it waits for an event
+	working
+)
+
+// patience ends when a runtime in that state has to have done something else.
+func (s state) patience() <-chan time.Time {
+	switch s {
+	case gone:
+		return time.After(goneAfter)
+	case idle:
+		return time.After(missedAfter)
+	default:
+		return nil
+	}
+}
+
+// state tells what the runtime seems to be doing. The caller holds r.mu.
+func (r *Recorder) state() state {
+	switch {
+	case !r.used:
+		return unused
+	case r.conns == 0:
+		return gone
+	case r.asking > 0 && len(r.pending) == 0:
+		return idle
+	default:
+		return working
+	}
+}
+
+// takeEnd tells whether an invocation has ended since it was last asked. The caller holds r.mu.
+func (r *Recorder) takeEnd(requestID string) bool {
+	n := r.ended[requestID]
+	if n > 1 {
+		r.ended[requestID]--
+	} else {
+		delete(r.ended, requestID)
+	}
+	return n > 0
 }
 
 // noteEnd tells whoever waits for an invocation, or will, that it has ended.

@@ -27,6 +27,7 @@ type Wire struct {
 	tap      *Tap
 	stop     context.CancelFunc
 	pumped   chan struct{} // closed when no connection is open any more
+	err      error         // why the pump has ended; set before that
 	observed chan struct{} // closed when the observer has been told all
 
 	mu      sync.Mutex
@@ -56,7 +57,7 @@ func NewWire(opts WireOptions) (*Wire, error) {
 	pump := &Pump{Upstream: opts.Upstream, Tap: w.tap}
 	go func() {
 		defer close(w.pumped)
-		pump.Serve(ctx, opts.Listener) //nolint:errcheck // it ends when it is to, or when the listener is closed
+		w.err = pump.Serve(ctx, opts.Listener)
 	}()
 	go w.observe(NewAssembler(opts.Observer, opts.MaxBody))
 	return w, nil
@@ -83,13 +84,14 @@ func (w *Wire) Sync() {
 	}
 }
 
-// Close closes all connections. When it returns the observer has been told all.
+// Close closes all connections. When it returns the observer has been told all. The error is that of a listener that
+// somebody else has closed.
 func (w *Wire) Close() error {
 	w.stop()
 	<-w.pumped
 	w.tap.Close()
 	<-w.observed
-	return nil
+	return w.err
 }
 
 func (w *Wire) observe(a *Assembler) {

@@ -47,7 +47,7 @@ func TestInvocationsAreOutOfTheEnvironmentBeforeItIsFrozen(t *testing.T) {
 		}},
 		{"OS-only alone", "without an extension the bootstrap script starts the recorder", func(p *platform) {
 			p.startRuntime("bootstrap")
-			if diff := cmp.Diff([]string{"INVOKE"}, p.registered); diff != "" {
+			if diff := cmp.Diff([]string{"INVOKE"}, p.wants()); diff != "" {
 				t.Errorf("Lambda allows internal extensions no more than INVOKE (-want +got):\n%s", diff)
 			}
 		}},

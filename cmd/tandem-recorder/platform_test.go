@@ -40,11 +40,10 @@ type platform struct {
 	env    []string
 	output output
 
-	api     http.Handler // what answers the runtime; by default the host
-	managed bool         // extensions may not register for invocations, as on Managed Instances
-
 	mu         sync.Mutex
-	registered []string // the events that the extension wants; nil before it has registered
+	api        http.Handler // what answers the runtime; by default the host
+	managed    bool         // extensions may not register for invocations, as on Managed Instances
+	registered []string     // the events that the extension wants; nil before it has registered
 	asking     chan event
 	changed    chan struct{}
 
@@ -64,7 +63,12 @@ func newPlatform(t testing.TB, variables ...string) *platform {
 	p := &platform{t: t, host: host, changed: make(chan struct{}), layer: newLayer(t)}
 	mux := http.NewServeMux()
 	p.api = host
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.api.ServeHTTP(w, r) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		api := p.api
+		p.mu.Unlock()
+		api.ServeHTTP(w, r)
+	})
 	mux.HandleFunc("POST /2020-01-01/extension/register", p.serveRegister)
 	mux.HandleFunc("GET /2020-01-01/extension/event/next", p.serveNext)
 	p.server = httptest.NewUnstartedServer(mux)
@@ -127,15 +131,32 @@ func (p *platform) serveRegister(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "bad registration", http.StatusBadRequest)
 		return
 	}
-	if p.managed && slices.Contains(body.Events, eventInvoke) {
+	p.mu.Lock()
+	refused := p.managed && slices.Contains(body.Events, eventInvoke)
+	if !refused {
+		p.registered = body.Events
+	}
+	p.mu.Unlock()
+	if refused {
 		http.Error(w, "not INVOKE", http.StatusBadRequest)
 		return
 	}
-	p.mu.Lock()
-	p.registered = body.Events
-	p.mu.Unlock()
 	w.Header().Set("Lambda-Extension-Identifier", "id-1")
 	io.WriteString(w, `{"functionName":"orders","functionVersion":"$LATEST","handler":"h"}`)
+}
+
+// serveRuntimeWith has another one than the host answer the runtime.
+func (p *platform) serveRuntimeWith(api http.Handler, managed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.api, p.managed = api, managed
+}
+
+// wants returns the events that the extension has registered for.
+func (p *platform) wants() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.registered
 }
 
 func (p *platform) serveNext(w http.ResponseWriter, r *http.Request) {

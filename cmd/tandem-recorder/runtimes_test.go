@@ -113,9 +113,9 @@ func TestRuntimeThatIsRefusedSeesWhy(t *testing.T) {
 			var exits []string
 			for _, with := range []bool{true, false} {
 				p := newPlatform(t, "TANDEM_SINK=file:"+filepath.Join(t.TempDir(), "x.rec"))
-				p.api = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				p.serveRuntimeWith(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					http.Error(w, "no", status)
-				})
+				}), false)
 				script := "task/bootstrap.real"
 				if with {
 					p.startExtension()
@@ -159,7 +159,7 @@ func TestInvocationsAtOnceAreRecorded(t *testing.T) {
 	const total, workers = 200, 4
 	rec := filepath.Join(t.TempDir(), "x.rec")
 	p := newPlatform(t, "TANDEM_SINK=file:"+rec, fmt.Sprintf("AWS_LAMBDA_MAX_CONCURRENCY=%d", workers))
-	p.managed, p.awake = true, true
+	p.awake = true
 	var mu sync.Mutex
 	given, answered := 0, make(map[string]string)
 	all := make(chan struct{})
@@ -191,9 +191,9 @@ func TestInvocationsAtOnceAreRecorded(t *testing.T) {
 		defer mu.Unlock()
 		answered[r.PathValue("id")] = string(body)
 	})
-	p.api = mux
+	p.serveRuntimeWith(mux, true)
 	p.startExtension()
-	if diff := cmp.Diff([]string{eventShutdown}, p.registered); diff != "" {
+	if diff := cmp.Diff([]string{eventShutdown}, p.wants()); diff != "" {
 		t.Errorf("registered (-want +got):\n%s", diff)
 	}
 	p.runtime = p.launch(filepath.Join(p.layer, "tandem-wrapper"), echo)

@@ -123,7 +123,7 @@ func TestCollectorThatFailsCostsNoInvocation(t *testing.T) {
 
 func TestCollectorThatStaysAwayCostsTheInvocationsOnly(t *testing.T) {
 	t.Parallel()
-	p := newPlatform(t, "TANDEM_SINK=http://127.0.0.1:1", "TANDEM_FLUSH_TIMEOUT=50ms", "TANDEM_BUFFER=3000")
+	p := newPlatform(t, "TANDEM_SINK=http://127.0.0.1:1", "TANDEM_BUFFER=3000")
 	p.startManaged()
 	for range 5 {
 		p.invoke(`{"n":0}`) // two have room

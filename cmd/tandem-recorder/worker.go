@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,7 +36,8 @@ type worker struct {
 	assembler *wiretap.Assembler
 	samples   *sampler
 	spool     *spool
-	ended     bool // the spool is closed
+	ended     bool         // the spool is closed
+	adding    atomic.Int64 // when the segment came that is being taken, in ns since 1970; 0 when none is
 
 	mu      sync.Mutex // guards what follows
 	reports *json.Encoder
@@ -110,7 +112,9 @@ func (w *worker) next(frames *wiretap.Decoder, commands chan<- command) error {
 		return err
 	}
 	if s.Kind != wiretap.Note {
+		w.adding.Store(time.Now().UnixNano())
 		w.assembler.Add(s)
+		w.adding.Store(0)
 		return nil
 	}
 	var c command
@@ -134,7 +138,8 @@ func (w *worker) account(c command) {
 	w.spool.addLost(lostUnseen, c.Seen-c.Settled-r.settled()-r.Waiting)
 }
 
-// handle does what a command asks for, and says how that went. Meanwhile it says that it is alive.
+// handle does what a command asks for, and says how that went. Meanwhile it says that it is alive, unless it seems to
+// hang in what it makes of a segment.
 func (w *worker) handle(c command) {
 	done := make(chan struct{})
 	var beats sync.WaitGroup
@@ -142,7 +147,9 @@ func (w *worker) handle(c command) {
 		for ticker := time.NewTicker(beat); ; {
 			select {
 			case <-ticker.C:
-				w.send(0)
+				if since := w.adding.Load(); since == 0 || time.Now().UnixNano()-since < int64(beat) {
+					w.send(0)
+				}
 			case <-done:
 				ticker.Stop()
 				return
