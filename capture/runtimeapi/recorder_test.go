@@ -321,7 +321,9 @@ func TestRequestIDsMayInterleave(t *testing.T) {
 	}))
 	defer upstream.Close()
 	sink := &memory{}
-	r := newRecorder(t, upstream.Listener.Addr().String(), 0, RecorderOptions{Sink: sink, Function: "f", Source: "s", Concurrency: 2})
+	r := newRecorder(t, upstream.Listener.Addr().String(), 0, RecorderOptions{
+		Sink: sink, Function: "f", Source: "s", Concurrency: 2,
+	})
 	rt := newRuntime(t, r.Addr())
 	rt.next()
 	rt.next()
@@ -374,7 +376,9 @@ func TestReplaysAreNotRecorded(t *testing.T) {
 func TestFunctionRunsOnWhenTheSinkFails(t *testing.T) {
 	var log bytes.Buffer
 	h := newHost(t)
-	r := newRecorder(t, h.Addr(), 0, RecorderOptions{Sink: &memory{err: errors.New("disk full")}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	r := newRecorder(t, h.Addr(), 0, RecorderOptions{
+		Sink: &memory{err: errors.New("disk full")}, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
 	rt := newRuntime(t, r.Addr())
 	for range 3 {
 		resp := round(t, h, rt, Request{ID: "1", Event: []byte("{}")}, "invocation/1/response", "x")

@@ -88,7 +88,9 @@ func TestBytesPassUntouched(t *testing.T) {
 		}
 		conn.Write(sent)
 	})
-	for name, tap := range map[string]*Tap{"no copies": nil, "nobody takes them": NewTap(100_000), "all are kept": NewTap(0)} {
+	for name, tap := range map[string]*Tap{
+		"no copies": nil, "nobody takes them": NewTap(100_000), "all are kept": NewTap(0),
+	} {
 		t.Run(name, func(t *testing.T) {
 			conn := dial(t, pumping(t, upstream, tap))
 			if _, err := conn.Write(sent); err != nil {

@@ -96,8 +96,8 @@ func TestNextObserverKnowsWhatWaitsForAnAnswer(t *testing.T) {
 	for range 2 { // as often as may be
 		tap.Restart()
 		want := []string{
-			"1 resume, server last", "1 > GET /next", "2 resume, server last", "3 resume", "4 resume, server last", "1 < late",
-			"4 > GET", "0 note note",
+			"1 resume, server last", "1 > GET /next", "2 resume, server last", "3 resume", "4 resume, server last",
+			"1 < late", "4 > GET", "0 note note",
 		}
 		var got []string
 		for range len(want) - 3 {

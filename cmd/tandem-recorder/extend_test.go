@@ -135,7 +135,7 @@ func TestEventsAndAnswersPassByteForByte(t *testing.T) {
 	events := []string{
 		`{"a":1,"a":2,"b":1.0,"c":9007199254740993}`,
 		"{ \"space\" :\t[ ] }",
-		"{\"invalid\":\"\xff\xfe\x00\"}"[:14] + "\"}",
+		"{\"invalid\":\"\xff\xfe\"}",
 		`{"binary":"` + base64.StdEncoding.EncodeToString([]byte{0, 255, 254}) + `"}`,
 		`{"big":"` + strings.Repeat("x", 6<<20-100) + `"}`,
 		`{"do":"big","n":6291000}`,

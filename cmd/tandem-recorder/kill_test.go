@@ -95,6 +95,22 @@ func TestWorkersThatKeepDyingAreGivenUp(t *testing.T) {
 	told(t, p, "3 invocations: 1 recorded, 2 lost")
 }
 
+func TestFunctionRunsOnWhenNoWorkerCanBeStarted(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t, "TANDEM_SINK=file:"+filepath.Join(t.TempDir(), "x.rec"))
+	// The program's file is gone when the extension, which runs, starts it again.
+	p.wrapExtension(`cp ` + recorder + ` "$0.$$" && exec 3<"$0.$$" && rm "$0.$$" && exec /proc/self/fd/3 "$@"`)
+	p.startManaged()
+	for range 2 {
+		if got := string(p.invoke(`{"n":1}`).Payload); got != `{"n":1}` {
+			t.Errorf("the function answered %s", got)
+		}
+	}
+	p.shutDown("spindown")
+	told(t, p, "too many workers died: the function runs unrecorded from now on")
+	told(t, p, "2 invocations: 0 recorded, 2 lost")
+}
+
 func TestWorkerKilledDuringAnInvocationLosesThatOne(t *testing.T) {
 	t.Parallel()
 	rec := filepath.Join(t.TempDir(), "x.rec")
@@ -106,7 +122,8 @@ func TestWorkerKilledDuringAnInvocationLosesThatOne(t *testing.T) {
 	result := make(chan error, 1)
 	large := strings.Repeat("x", 200_000) // so that the event is not all in the pipe to the worker
 	go func() {
-		_, err := p.try(runtimeapi.Request{Event: []byte(`{"do":"get","url":"` + url + `","x":"` + large + `"}`)}, patience, true)
+		event := `{"do":"get","url":"` + url + `","x":"` + large + `"}`
+		_, err := p.try(runtimeapi.Request{Event: []byte(event)}, patience, true)
 		result <- err
 	}()
 	<-arrived

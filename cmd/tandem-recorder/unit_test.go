@@ -265,7 +265,9 @@ func TestWorkerAccountsForWhatItShouldHaveSeen(t *testing.T) {
 	w := &worker{number: 2, spool: s, recorder: runtimeapi.NewRecorder(runtimeapi.RecorderOptions{Sink: s})}
 	w.assembler = wiretap.NewAssembler(w.recorder.Observer(), 100)
 	var frames bytes.Buffer
-	for _, text := range []string{`{"n":1,"worker":1,"invoke":"a","seen":9}`, `{"n":1,"worker":2,"invoke":"a","seen":9,"settled":6}`} {
+	for _, text := range []string{
+		`{"n":1,"worker":1,"invoke":"a","seen":9}`, `{"n":1,"worker":2,"invoke":"a","seen":9,"settled":6}`,
+	} {
 		if err := wiretap.NewEncoder(&frames).Encode(wiretap.Segment{Kind: wiretap.Note, Data: []byte(text)}); err != nil {
 			t.Fatal(err)
 		}
