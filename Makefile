@@ -15,7 +15,7 @@ comma     = ,
 NODEDIR   = $(patsubst %/include/node/node.h,%,$(wildcard $(dir $(NODE))../include/node/node.h))
 PEERS     = $(if $(NODE),fixtures/peers/node_modules)
 
-.PHONY: build demo test lint bench soak clean
+.PHONY: build demo test lint layer bench soak clean
 
 ## build: bin/tandem and the sample application
 build:
@@ -54,6 +54,18 @@ bench:
 ## soak: the long runs: a hundred kills, a million invocations
 soak: build
 	TANDEM_SOAK=1 $(GO) test -timeout 60m -count 1 ./capture/... ./replay/... ./cmd/...
+
+## layer: bin/layer/tandem-recorder-{amd64,arm64}.zip, the Lambda layer; equal sources make equal zips
+layer:
+	mkdir -p bin/layer
+	for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -buildvcs=false \
+			-ldflags '-s -w -buildid= $(LDFLAGS)' -o bin/layer/$$arch/tandem-recorder ./cmd/tandem-recorder && \
+		$(GO) run ./cmd/tandem-recorder/internal/layerzip bin/layer/tandem-recorder-$$arch.zip \
+			extensions/tandem-recorder=bin/layer/$$arch/tandem-recorder \
+			tandem-wrapper=cmd/tandem-recorder/layer/tandem-wrapper \
+			bootstrap=cmd/tandem-recorder/layer/bootstrap || exit 1; \
+	done
 
 clean:
 	rm -rf bin fixtures/peers/node_modules

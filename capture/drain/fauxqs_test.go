@@ -35,7 +35,7 @@ func TestDrain(t *testing.T) {
 		"deletions that fail are counted":                 testFailedDeletes,
 		"what is refused stays in the queue":              testRefused,
 		"no more than was asked for is recorded":          testMaxMessages,
-		"what is refused does not hold up the others":    testRefusedCount,
+		"what is refused does not hold up the others":     testRefusedCount,
 		"the end of the context ends an open batch":       testCancel,
 		"a handler that fails deletes nothing":            testHandlerFails,
 		"a disk that fails deletes nothing":               testDiskFails,

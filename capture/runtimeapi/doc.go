@@ -1,8 +1,8 @@
 // Package runtimeapi speaks the Lambda Runtime API, version 2018-06-01: the protocol in which a function's runtime
 // asks its environment for events and posts what the function made of them.
 //
-// A [Host] is the environment's half and serves one runtime. A [Recorder] is a proxy between the two that notes each
-// invocation and its outcome; neither side can tell that it is there.
+// A [Host] is the environment's half and serves one runtime. A [Recorder] notes each invocation and its outcome from
+// what a wiretap between the two sees; neither side can tell that it is there.
 //
 // Source: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, and for what is not written there the
 // runtime interface emulator, https://github.com/aws/aws-lambda-runtime-interface-emulator.

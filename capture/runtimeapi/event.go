@@ -2,11 +2,9 @@ package runtimeapi
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"tandem/capture"
@@ -43,37 +41,4 @@ func functionName(arn string) string {
 		return arn
 	}
 	return parts[6]
-}
-
-// tee keeps a copy of a body that is read through it. Read is called by the transport and all by the proxy.
-type tee struct {
-	io.ReadCloser
-	max    int
-	length int64 // how long the body says it is; -1 if it does not
-
-	mu     sync.Mutex
-	copied []byte
-	n      int64
-	eof    bool
-}
-
-func (t *tee) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.n += int64(n)
-	if t.n <= int64(t.max) {
-		t.copied = append(t.copied, p[:n]...)
-	} else {
-		t.copied = nil
-	}
-	t.eof = t.eof || err == io.EOF
-	return n, err
-}
-
-// all returns the body, and whether it has been read to its end and is not larger than max.
-func (t *tee) all() (body []byte, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.copied, (t.eof || t.n == t.length) && t.n <= int64(t.max)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -70,7 +71,8 @@ var ErrClosed = errors.New("the runtime API host is closed")
 //
 // All methods may be called by several goroutines at once.
 type Host struct {
-	server *server
+	handler http.Handler
+	server  *server
 
 	mu        sync.Mutex
 	changed   chan struct{} // closed and replaced whenever one of the fields below changes
@@ -91,9 +93,9 @@ type work struct {
 // NewHost starts a Host on a free loopback port. Close it when done.
 func NewHost() (*Host, error) {
 	h := &Host{changed: make(chan struct{})}
+	h.handler = h.routes()
 	var err error
-	h.server, err = serve(h.routes(), nil)
-	if err != nil {
+	if h.server, err = serve(h); err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -101,6 +103,9 @@ func NewHost() (*Host, error) {
 
 // Addr returns the host's address in the form of AWS_LAMBDA_RUNTIME_API, "127.0.0.1:port".
 func (h *Host) Addr() string { return h.server.addr() }
+
+// ServeHTTP serves the API to a runtime that does not come to Addr, such as one whose requests pass another server.
+func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.ServeHTTP(w, r) }
 
 // Ready waits until the runtime waits for an event: once it is initialized, and again when it is done with what it
 // was given last, which is later than when it posted its response. The error is an [*InitError] when the runtime

@@ -1,19 +1,14 @@
 package runtimeapi
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"tandem/capture"
+	"tandem/capture/wiretap"
 )
 
 // A Sink keeps invocations, and names them: those that a Recorder hands it have no ID yet. A Recorder calls Write from
@@ -22,23 +17,25 @@ type Sink interface {
 	Write(inv *capture.Invocation) error
 }
 
-// RecorderOptions says what a Recorder records. Upstream and Sink must be set.
+// RecorderOptions says what a Recorder records. Sink must be set.
 type RecorderOptions struct {
-	// Upstream is the address of the Runtime API proper, or of the next proxy before it, as host:port.
-	Upstream string
-	Sink     Sink
+	Sink Sink
 	// Function is the name that invocations are recorded under. By default it is taken from the function's ARN.
 	Function string
 	// Source is the invocations' Source; by default "runtime-api".
 	Source string
 	// RecordReplays also records the invocations that a replay fired, which are known by their [capture.Mark].
 	RecordReplays bool
+	// Keep tells whether an invocation whose outcome is known, or known to be missing, goes to the sink. It is called
+	// from one goroutine at a time. Nil keeps all.
+	Keep func(inv *capture.Invocation) bool
+	// Warm says that the runtime has been given events already, before the Recorder was there.
+	Warm bool
 	// Concurrency is how many invocations the runtime works on at once; by default one, as Lambda has it unless
 	// AWS_LAMBDA_MAX_CONCURRENCY is set. A runtime that asks for more has given up on the oldest one.
 	Concurrency int
-	// MaxPayload is how much of an answer is kept, in bytes; by default [MaxPayload]. What is larger, as streamed
-	// answers may be, is passed on all the same and recorded as an outcome that is not known.
-	MaxPayload int
+	// MaxEvent is how large an event is recorded, in bytes; by default [MaxPayload]. Larger ones are counted.
+	MaxEvent int
 	// Effects returns what an invocation did to the world and the objects that it read. It is called once, when the
 	// outcome is known or known to be missing. Nil means that nobody watched.
 	Effects func(requestID string) ([]capture.Effect, []capture.Object)
@@ -46,247 +43,202 @@ type RecorderOptions struct {
 	Log *slog.Logger
 }
 
-// A Recorder is a proxy for the Runtime API that notes every invocation that passes with its outcome. It changes
-// nothing: each request goes to the upstream as it came, and each answer back, status and headers included; what the
-// runtime streams is not held up. An invocation is with the sink before the runtime learns that its answer was
-// accepted. When recording fails the function runs on.
+func (o RecorderOptions) withDefaults() RecorderOptions {
+	if o.Source == "" {
+		o.Source = "runtime-api"
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = 1
+	}
+	if o.MaxEvent == 0 {
+		o.MaxEvent = MaxPayload
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return o
+}
+
+// A Recorder notes every invocation that passes on the Runtime API, with its outcome, from what a wiretap sees. It is
+// not in the way of anything: what it does, or fails at, makes no difference to the function.
 //
-// All methods may be called by several goroutines at once.
+// All methods may be called by several goroutines at once, but what Observer returns by one at a time.
 type Recorder struct {
-	opts      RecorderOptions
-	server    *server
-	transport *http.Transport
+	opts RecorderOptions
 
 	mu      sync.Mutex
 	warm    bool       // an event has been delivered
 	pending []*pending // in the order in which they were delivered
 	stats   Stats
+	used    bool           // a runtime has come
+	conns   int            // connections that it has open
+	asking  int            // requests for an event that have no answer yet
+	asks    int            // requests for an event so far
+	ended   map[string]int // how often an invocation has ended that Wait was not yet asked for
+	changed chan struct{}  // closed and replaced whenever one of the five above changes
 
 	writing sync.Mutex // held while the sink is called
 }
 
-// Stats counts what a Recorder has seen.
+// Stats counts the invocations that have passed a Recorder.
 type Stats struct {
-	Recorded int // invocations that the sink took
-	Lost     int // invocations that the sink refused
-	Replays  int // invocations left out because a replay fired them
+	Pending  int // the function has been given them and has not answered
+	Recorded int // the sink took them
+	Lost     int // the sink refused them, or their events were not seen to the end
+	TooLarge int // left out because of MaxEvent
+	Skipped  int // left out by Keep
+	Replays  int // left out because a replay fired them
 }
 
 // pending is an invocation that the function has been given and has not answered.
 type pending struct {
-	inv   *capture.Invocation
-	since time.Time
+	inv    *capture.Invocation // without what the event says
+	event  wiretap.Body
+	broken error // why the event is not whole; else nil
+	since  wiretap.Moment
+	noted  time.Time // by the clock of this process
+	replay bool      // not to be recorded
 }
 
-// NewRecorder starts a Recorder on a free loopback port. Close it when done.
-func NewRecorder(opts RecorderOptions) (*Recorder, error) {
-	if opts.Source == "" {
-		opts.Source = "runtime-api"
+// NewRecorder returns a Recorder. Close it when done.
+func NewRecorder(opts RecorderOptions) *Recorder {
+	opts = opts.withDefaults()
+	return &Recorder{
+		opts: opts, warm: opts.Warm, ended: make(map[string]int), changed: make(chan struct{}),
 	}
-	if opts.Concurrency == 0 {
-		opts.Concurrency = 1
-	}
-	if opts.MaxPayload == 0 {
-		opts.MaxPayload = MaxPayload
-	}
-	if opts.Log == nil {
-		opts.Log = slog.Default()
-	}
-	r := &Recorder{opts: opts, transport: &http.Transport{DisableCompression: true}}
-	errorLog := slog.NewLogLogger(opts.Log.Handler(), slog.LevelDebug)
-	proxy := &httputil.ReverseProxy{
-		Transport:      r.transport,
-		Rewrite:        r.rewrite,
-		ModifyResponse: r.observe,
-		FlushInterval:  -1,
-		ErrorLog:       errorLog,
-	}
-	var err error
-	r.server, err = serve(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if isNext(req) {
-			r.giveUp(r.opts.Concurrency - 1)
-		}
-		proxy.ServeHTTP(w, req)
-	}), errorLog)
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
 }
 
-// Addr returns the recorder's address in the form of AWS_LAMBDA_RUNTIME_API, "127.0.0.1:port".
-func (r *Recorder) Addr() string { return r.server.addr() }
+// MaxBody is how much of a body a wiretap has to keep for r, in bytes.
+func (r *Recorder) MaxBody() int { return max(r.opts.MaxEvent, MaxPayload) }
 
 // Stats returns the counts so far.
 func (r *Recorder) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.stats
+	stats := r.stats
+	for _, p := range r.pending {
+		if !p.replay {
+			stats.Pending++
+		}
+	}
+	return stats
 }
 
 // Abort records an invocation whose function will not answer any more, such as one that ran out of time, with the
 // outcome that the platform gave it; nil where that is not known. An invocation that is not pending is left alone.
 func (r *Recorder) Abort(requestID string, outcome *capture.Outcome) {
-	if p := r.remove(requestID); p != nil {
-		r.record(p, outcome)
-	}
+	r.end(requestID, nil, func(*capture.Invocation) *capture.Outcome { return outcome })
 }
 
-// Close stops the proxy and records what is pending as invocations without an outcome. It does not close the sink.
-func (r *Recorder) Close() error {
-	err := r.server.close()
-	r.transport.CloseIdleConnections()
-	r.giveUp(0)
-	return err
-}
-
-// rewrite sends a request on as it is and keeps a copy of an answer that is in it.
-func (r *Recorder) rewrite(pr *httputil.ProxyRequest) {
-	pr.SetURL(&url.URL{Scheme: "http", Host: r.opts.Upstream})
-	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
-	pr.Out.Trailer = pr.In.Trailer // the same map: it is filled when the body has been read
-	if _, _, ok := postedTo(pr.In); ok && pr.Out.Body != nil {
-		pr.Out.Body = &tee{ReadCloser: pr.Out.Body, max: r.opts.MaxPayload, length: pr.In.ContentLength}
-	}
-}
-
-// observe sees the upstream's answer before the runtime does.
-func (r *Recorder) observe(resp *http.Response) error {
-	if isNext(resp.Request) && resp.StatusCode == http.StatusOK {
-		event, err := io.ReadAll(resp.Body)
-		if err != nil {
-			return fmt.Errorf("reading the next event: %w", err)
-		}
-		resp.Body.Close()
-		resp.Body = io.NopCloser(bytes.NewReader(event))
-		r.delivered(resp.Header, event)
-		return nil
-	}
-	id, failed, ok := postedTo(resp.Request)
-	if !ok {
-		return nil
-	}
-	switch resp.StatusCode {
-	case http.StatusAccepted:
-		if p := r.remove(id); p != nil {
-			r.record(p, outcomeOf(p.inv, resp.Request, failed))
-		}
-	case http.StatusRequestEntityTooLarge:
-		if p := r.remove(id); p != nil {
-			r.record(p, capture.LambdaOutcome(p.inv.Format, p.inv.Event, tooLarge().Payload, Unhandled))
-		}
-	}
-	return nil // after any other status the runtime may try again
-}
-
-// outcomeOf makes the outcome of what the runtime posted in req, which the upstream has accepted; nil when it is not
-// all there.
-func outcomeOf(inv *capture.Invocation, req *http.Request, failed bool) *capture.Outcome {
-	var payload []byte
-	if body, ok := req.Body.(*tee); ok {
-		if payload, ok = body.all(); !ok {
-			return &capture.Outcome{Status: capture.StatusUnknown}
-		}
-	}
-	functionError := ""
-	if failed {
-		functionError = Unhandled
-	} else if req.Trailer.Get(headerErrorType) != "" {
-		resp := trailerError(req.Trailer)
-		payload, functionError = resp.Payload, resp.FunctionError
-	}
-	return capture.LambdaOutcome(inv.Format, inv.Event, payload, functionError)
-}
-
-// delivered notes that the runtime is about to get an event.
-func (r *Recorder) delivered(header http.Header, event []byte) {
-	now := time.Now()
-	inv := &capture.Invocation{
-		Function: r.opts.Function,
-		Source:   r.opts.Source,
-		Time:     now.UTC(),
-		Event:    event,
-		Context:  contextOf(header, now),
-	}
-	if inv.Function == "" {
-		inv.Function = functionName(inv.Context.FunctionARN)
-	}
-	inv.Trigger, inv.Format = capture.Detect(event)
-	_, replay := capture.MarkFromClientContext(inv.Context.ClientContext)
-
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	inv.Context.ColdStart = !r.warm
-	r.warm = true
-	if replay && !r.opts.RecordReplays {
-		r.stats.Replays++
+// AbortAll is Abort for every invocation that is pending, with the response that the platform gives in the runtime's
+// place; nil where that is not known.
+func (r *Recorder) AbortAll(response *Response) {
+	if response == nil {
+		r.giveUp(0, noOutcome)
 		return
 	}
-	r.pending = append(r.pending, &pending{inv: inv, since: now})
+	r.giveUp(0, func(inv *capture.Invocation) *capture.Outcome {
+		return capture.LambdaOutcome(inv.Format, inv.Event, response.Payload, response.FunctionError)
+	})
 }
 
-// remove takes an invocation off the pending ones; nil when it is not among them.
-func (r *Recorder) remove(requestID string) *pending {
+// Close records what is pending as invocations without an outcome. It does not close the sink.
+func (r *Recorder) Close() { r.giveUp(0, noOutcome) }
+
+func noOutcome(*capture.Invocation) *capture.Outcome { return nil }
+
+// end records an invocation if it is pending, and tells whoever waits for it. At is nil when it is not known from what
+// has passed.
+func (r *Recorder) end(requestID string, at *wiretap.Moment, outcome func(*capture.Invocation) *capture.Outcome) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i, p := range r.pending {
-		if p.inv.Context.RequestID == requestID {
-			r.pending = slices.Delete(r.pending, i, i+1)
-			return p
-		}
+	var p *pending
+	i := slices.IndexFunc(r.pending, func(p *pending) bool { return p.inv.Context.RequestID == requestID })
+	if i >= 0 {
+		p = r.pending[i]
+		r.pending = slices.Delete(r.pending, i, i+1)
 	}
-	return nil
+	r.mu.Unlock()
+	if p != nil {
+		r.record(p, at, outcome)
+	}
+	r.noteEnd(requestID)
 }
 
-// giveUp records the oldest pending invocations without an outcome, until at most keep are left.
-func (r *Recorder) giveUp(keep int) {
+// giveUp records the oldest pending invocations, until at most keep are left.
+func (r *Recorder) giveUp(keep int, outcome func(*capture.Invocation) *capture.Outcome) {
 	r.mu.Lock()
 	n := max(len(r.pending)-keep, 0)
-	gone := r.pending[:n:n]
-	r.pending = r.pending[n:]
+	gone := slices.Clone(r.pending[:n])
+	r.pending = slices.Delete(r.pending, 0, n)
 	r.mu.Unlock()
 	for _, p := range gone {
-		r.record(p, nil)
+		r.record(p, nil, outcome)
+		r.noteEnd(p.inv.Context.RequestID)
 	}
 }
 
-// record hands an invocation to the sink.
-func (r *Recorder) record(p *pending, outcome *capture.Outcome) {
-	p.inv.Outcome = outcome
-	var effects []capture.Effect
-	if r.opts.Effects != nil {
-		effects, p.inv.Objects = r.opts.Effects(p.inv.Context.RequestID)
-	}
-	if outcome != nil {
-		outcome.DurationMS = float64(time.Since(p.since).Microseconds()) / 1000
-		outcome.Effects = effects
+// record hands an invocation to the sink and counts what became of it.
+func (r *Recorder) record(p *pending, at *wiretap.Moment, outcome func(*capture.Invocation) *capture.Outcome) {
+	defer r.recover()
+	if p.replay {
+		return
 	}
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	err := r.opts.Sink.Write(p.inv)
+	counter, err := &r.stats.Lost, error(nil)
+	defer func() { r.count(counter, p.inv.Function, err) }()
 
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err == nil {
-		r.stats.Recorded++
+	switch {
+	case p.event.Size > int64(r.opts.MaxEvent) || p.event.Cut():
+		counter = &r.stats.TooLarge
+		return
+	case !p.event.Whole:
+		err = fmt.Errorf("the event of invocation %s: %w", p.inv.Context.RequestID, p.broken)
 		return
 	}
-	if r.stats.Lost++; r.stats.Lost == 1 {
-		r.opts.Log.Warn("invocations are being lost: the recording cannot be written",
-			"function", p.inv.Function, "error", err)
+	r.complete(p, at, outcome)
+	if r.opts.Keep != nil && !r.opts.Keep(p.inv) {
+		counter = &r.stats.Skipped
+		return
+	}
+	if err = r.opts.Sink.Write(p.inv); err == nil {
+		counter = &r.stats.Recorded
 	}
 }
 
-func isNext(req *http.Request) bool {
-	return req.Method == http.MethodGet && req.URL.Path == apiPath+"invocation/next"
+// complete fills in what is known now that the invocation has ended.
+func (r *Recorder) complete(p *pending, at *wiretap.Moment, outcome func(*capture.Invocation) *capture.Outcome) {
+	inv := p.inv
+	inv.Event = p.event.Bytes
+	inv.Trigger, inv.Format = capture.Detect(inv.Event)
+	inv.Outcome = outcome(inv)
+	var effects []capture.Effect
+	if r.opts.Effects != nil {
+		effects, inv.Objects = r.opts.Effects(inv.Context.RequestID)
+	}
+	if inv.Outcome != nil {
+		took := time.Since(p.noted)
+		if at != nil {
+			took = at.Sub(p.since)
+		}
+		inv.Outcome.DurationMS = float64(took.Microseconds()) / 1000
+		inv.Outcome.Effects = effects
+	}
 }
 
-// postedTo tells which invocation a request posts an answer to, and whether the answer is an error.
-func postedTo(req *http.Request) (id string, failed, ok bool) {
-	rest, ok := strings.CutPrefix(req.URL.Path, apiPath+"invocation/")
-	if !ok || req.Method != http.MethodPost {
-		return "", false, false
+// count adds one to a counter of r.stats. The first loss is told.
+func (r *Recorder) count(counter *int, function string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*counter++
+	if counter == &r.stats.Lost && r.stats.Lost == 1 {
+		r.opts.Log.Warn("invocations are being lost", "function", function, "error", err)
 	}
-	id, what, _ := strings.Cut(rest, "/")
-	return id, what == "error", what == "error" || what == "response"
+}
+
+// recover keeps a mistake in recording from whoever observes.
+func (r *Recorder) recover() {
+	if p := recover(); p != nil {
+		r.opts.Log.Error("recording failed", "panic", p)
+	}
 }

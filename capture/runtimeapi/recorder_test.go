@@ -3,6 +3,7 @@ package runtimeapi
 import (
 	"bufio"
 	"bytes"
+	stdcmp "cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"tandem/capture"
+	"tandem/capture/wiretap"
 )
 
 // memory is a Sink that keeps what it gets, or fails.
@@ -48,34 +50,61 @@ func (m *memory) all() []*capture.Invocation {
 
 var _ Sink = (*capture.Writer)(nil)
 
-func newRecorder(t *testing.T, opts RecorderOptions) *Recorder {
+// tapped is a Recorder with the wire that it watches.
+type tapped struct {
+	*Recorder
+	wire *wiretap.Wire
+}
+
+func (r tapped) Addr() string { return r.wire.Addr() }
+
+// Stats are of all that has passed.
+func (r tapped) Stats() Stats {
+	r.wire.Sync()
+	return r.Recorder.Stats()
+}
+
+func (r tapped) Close() {
+	r.wire.Close()
+	r.Recorder.Close()
+}
+
+// newRecorder records what passes on the way to upstream. MaxBody is the wire's, 0 for what the recorder asks for.
+func newRecorder(t *testing.T, upstream string, maxBody int, opts RecorderOptions) tapped {
 	t.Helper()
-	r, err := NewRecorder(opts)
+	r := NewRecorder(opts)
+	w, err := wiretap.NewWire(wiretap.WireOptions{
+		Upstream: upstream, Observer: r.Observer(), MaxBody: stdcmp.Or(maxBody, r.MaxBody()),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
+	all := tapped{r, w}
+	t.Cleanup(all.Close)
+	return all
 }
 
-// only returns the one invocation that m has.
-func only(t *testing.T, m *memory) *capture.Invocation {
+// only returns the one invocation that r has recorded in m.
+func only(t *testing.T, r tapped, m *memory) *capture.Invocation {
 	t.Helper()
-	kept := m.all()
-	if len(kept) != 1 {
-		t.Fatalf("%d invocations were recorded, want 1", len(kept))
+	r.wire.Sync()
+	all := m.all()
+	if len(all) != 1 {
+		t.Fatalf("%d invocations were recorded, want 1", len(all))
 	}
-	return kept[0]
+	return all[0]
 }
 
 const (
 	sqsEvent = `{"Records": [{"messageId":"m1","body":"x","eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:r:a:q"}]}`
 	someARN  = "arn:aws:lambda:us-east-1:000000000000:function:orders:live"
 )
+
+// kept returns what r has recorded in m.
+func kept(r tapped, m *memory) []*capture.Invocation {
+	r.wire.Sync()
+	return m.all()
+}
 
 // round has the runtime rt handle one invocation through h, and returns what Invoke returned.
 func round(t *testing.T, h *Host, rt runtime, req Request, path, body string) Response {
@@ -94,7 +123,7 @@ func round(t *testing.T, h *Host, rt runtime, req Request, path, body string) Re
 
 func TestInvocationIsRecordedWithItsOutcome(t *testing.T) {
 	h, sink := newHost(t), &memory{}
-	r := newRecorder(t, RecorderOptions{Upstream: h.Addr(), Sink: sink, Effects: func(id string) (
+	r := newRecorder(t, h.Addr(), 0, RecorderOptions{Sink: sink, Effects: func(id string) (
 		[]capture.Effect, []capture.Object,
 	) {
 		return []capture.Effect{{Kind: capture.ObjectPut, Resource: id}}, []capture.Object{{Bucket: "b"}}
@@ -106,7 +135,7 @@ func TestInvocationIsRecordedWithItsOutcome(t *testing.T) {
 		ClientContext: []byte(`{"custom":{}}`), CognitoIdentity: []byte(`{"i":1}`), Event: []byte(event),
 	}, "invocation/1/response", `{"batchItemFailures":[{"itemIdentifier":"m1"}]}`)
 
-	got := only(t, sink)
+	got := only(t, r, sink)
 	if string(got.Event) != event {
 		t.Errorf("the event is %q, want it byte for byte: %q", got.Event, event)
 	}
@@ -174,7 +203,7 @@ func TestOutcomeFollowsWhatTheUpstreamAccepts(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h, sink := newHost(t), &memory{}
-			r := newRecorder(t, RecorderOptions{Upstream: h.Addr(), Sink: sink})
+			r := newRecorder(t, h.Addr(), 0, RecorderOptions{Sink: sink})
 			rt := newRuntime(t, r.Addr())
 			direct := newHost(t)
 			responses := make([]Response, 2)
@@ -195,7 +224,7 @@ func TestOutcomeFollowsWhatTheUpstreamAccepts(t *testing.T) {
 			if diff := cmp.Diff(replies[1], replies[0], cmpopts.IgnoreUnexported(reply{})); diff != "" {
 				t.Errorf("the runtime gets another reply than without the recorder (-without +with):\n%s", diff)
 			}
-			got := only(t, sink).Outcome
+			got := only(t, r, sink).Outcome
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(capture.Outcome{}, "DurationMS")); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", test.reason, diff)
 			}
@@ -205,7 +234,7 @@ func TestOutcomeFollowsWhatTheUpstreamAccepts(t *testing.T) {
 
 func TestRefusedPostLeavesInvocationPending(t *testing.T) {
 	h, sink := newHost(t), &memory{}
-	r := newRecorder(t, RecorderOptions{Upstream: h.Addr(), Sink: sink})
+	r := newRecorder(t, h.Addr(), 0, RecorderOptions{Sink: sink})
 	rt := newRuntime(t, r.Addr())
 	result := invoke(t.Context(), h, Request{ID: "1", Event: []byte(`{}`)})
 	rt.next()
@@ -214,12 +243,12 @@ func TestRefusedPostLeavesInvocationPending(t *testing.T) {
 			t.Errorf("%s: got %d %s", post, got.Status, got.Body)
 		}
 	}
-	if kept := sink.all(); len(kept) != 0 {
-		t.Fatalf("%d were recorded before there was an answer", len(kept))
+	if got := kept(r, sink); len(got) != 0 {
+		t.Fatalf("%d were recorded before there was an answer", len(got))
 	}
 	rt.post("invocation/1/response", `2`)
 	<-result
-	if got := only(t, sink).Outcome; got == nil || string(got.Result.Bytes()) != "2" {
+	if got := only(t, r, sink).Outcome; got == nil || string(got.Result.Bytes()) != "2" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -229,31 +258,29 @@ func TestUnansweredInvocationIsRecorded(t *testing.T) {
 	tests := []struct {
 		name   string
 		reason string
-		end    func(t *testing.T, h *Host, r *Recorder, rt runtime)
+		end    func(h *Host, r tapped, rt runtime)
 		want   *capture.Outcome
 	}{
 		{
 			name: "next", reason: "a runtime that asks again has given up on what it had",
-			end: func(t *testing.T, h *Host, _ *Recorder, rt runtime) {
+			end: func(_ *Host, _ tapped, rt runtime) {
 				rt.do("GET", "invocation/next", nil, nil, nil)
 			},
 		},
 		{
 			name: "close", reason: "what is pending at the end is not lost",
-			end: func(t *testing.T, _ *Host, r *Recorder, _ runtime) {
-				if err := r.Close(); err != nil {
-					t.Error(err)
-				}
+			end: func(_ *Host, r tapped, _ runtime) {
+				r.Close()
 			},
 		},
 		{
 			name: "abort", reason: "the platform may know how it ended",
-			end:  func(_ *testing.T, _ *Host, r *Recorder, _ runtime) { r.Abort("1", outcome) },
+			end:  func(_ *Host, r tapped, _ runtime) { r.Abort("1", outcome) },
 			want: outcome,
 		},
 		{
 			name: "abort of two", reason: "another invocation's end changes nothing",
-			end: func(_ *testing.T, _ *Host, r *Recorder, _ runtime) {
+			end: func(_ *Host, r tapped, _ runtime) {
 				r.Abort("2", outcome)
 				r.Abort("1", nil)
 			},
@@ -262,12 +289,13 @@ func TestUnansweredInvocationIsRecorded(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h, sink := newHost(t), &memory{}
-			r := newRecorder(t, RecorderOptions{Upstream: h.Addr(), Sink: sink})
+			r := newRecorder(t, h.Addr(), 0, RecorderOptions{Sink: sink})
 			rt := newRuntime(t, r.Addr())
 			result := invoke(t.Context(), h, Request{ID: "1", Event: []byte(`{"n":1}`)})
 			rt.next()
-			test.end(t, h, r, rt)
-			if got := only(t, sink); got.Outcome != test.want || string(got.Event) != `{"n":1}` {
+			r.wire.Sync()
+			test.end(h, r, rt)
+			if got := only(t, r, sink); got.Outcome != test.want || string(got.Event) != `{"n":1}` {
 				t.Errorf("%s: got %+v", test.reason, got)
 			}
 			if err := h.Close(); err != nil {
@@ -293,8 +321,8 @@ func TestRequestIDsMayInterleave(t *testing.T) {
 	}))
 	defer upstream.Close()
 	sink := &memory{}
-	r := newRecorder(t, RecorderOptions{
-		Upstream: upstream.Listener.Addr().String(), Sink: sink, Function: "f", Source: "s", Concurrency: 2,
+	r := newRecorder(t, upstream.Listener.Addr().String(), 0, RecorderOptions{
+		Sink: sink, Function: "f", Source: "s", Concurrency: 2,
 	})
 	rt := newRuntime(t, r.Addr())
 	rt.next()
@@ -304,7 +332,7 @@ func TestRequestIDsMayInterleave(t *testing.T) {
 	rt.next() // 1 and 3 are pending: the oldest has been given up
 	rt.post("invocation/3/response", `"three"`)
 	var got []string
-	for _, inv := range sink.all() {
+	for _, inv := range kept(r, sink) {
 		text := "none"
 		if inv.Outcome != nil {
 			text = string(inv.Outcome.Result.Bytes())
@@ -327,12 +355,12 @@ func TestReplaysAreNotRecorded(t *testing.T) {
 	}
 	for _, wanted := range []bool{false, true} {
 		h, sink := newHost(t), &memory{}
-		r := newRecorder(t, RecorderOptions{Upstream: h.Addr(), Sink: sink, RecordReplays: wanted})
+		r := newRecorder(t, h.Addr(), 0, RecorderOptions{Sink: sink, RecordReplays: wanted})
 		rt := newRuntime(t, r.Addr())
 		round(t, h, rt, Request{ID: "1", ClientContext: mark, Event: []byte("1")}, "invocation/1/response", "1")
 		round(t, h, rt, Request{ID: "2", Event: []byte("2")}, "invocation/2/response", "2")
 		var got []string
-		for _, inv := range sink.all() {
+		for _, inv := range kept(r, sink) {
 			got = append(got, fmt.Sprintf("%s cold=%v", inv.Event, inv.Context.ColdStart))
 		}
 		want, stats := []string{"2 cold=false"}, Stats{Recorded: 1, Replays: 1}
@@ -348,8 +376,8 @@ func TestReplaysAreNotRecorded(t *testing.T) {
 func TestFunctionRunsOnWhenTheSinkFails(t *testing.T) {
 	var log bytes.Buffer
 	h := newHost(t)
-	r := newRecorder(t, RecorderOptions{
-		Upstream: h.Addr(), Sink: &memory{err: errors.New("disk full")}, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	r := newRecorder(t, h.Addr(), 0, RecorderOptions{
+		Sink: &memory{err: errors.New("disk full")}, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	rt := newRuntime(t, r.Addr())
 	for range 3 {
@@ -366,9 +394,9 @@ func TestFunctionRunsOnWhenTheSinkFails(t *testing.T) {
 	}
 }
 
-func TestAnswerTooLargeToKeepIsPassedOn(t *testing.T) {
+func TestAnswerTooLargeToKeepHasNoOutcome(t *testing.T) {
 	h, sink := newHost(t), &memory{}
-	r := newRecorder(t, RecorderOptions{Upstream: h.Addr(), Sink: sink, MaxPayload: 3})
+	r := newRecorder(t, h.Addr(), 3, RecorderOptions{Sink: sink})
 	rt := newRuntime(t, r.Addr())
 	for i, body := range []string{`"1"`, `"12"`} {
 		id := fmt.Sprint(i)
@@ -377,13 +405,14 @@ func TestAnswerTooLargeToKeepIsPassedOn(t *testing.T) {
 			t.Errorf("the platform got %q", resp.Payload)
 		}
 	}
-	if got := []capture.Status{sink.all()[0].Outcome.Status, sink.all()[1].Outcome.Status}; got[0] != capture.StatusOK ||
+	all := kept(r, sink)
+	if got := []capture.Status{all[0].Outcome.Status, all[1].Outcome.Status}; got[0] != capture.StatusOK ||
 		got[1] != capture.StatusUnknown {
 		t.Errorf("outcomes are %v", got)
 	}
 }
 
-// A proxy must not change what it does not understand: neither path, query, headers nor statuses.
+// What is not of the Runtime API passes as well: neither path, query, headers nor statuses change.
 func TestEverythingElsePassesVerbatim(t *testing.T) {
 	type seen struct {
 		Method, URI, Body string
@@ -400,8 +429,8 @@ func TestEverythingElsePassesVerbatim(t *testing.T) {
 		io.WriteString(w, "answer")
 	}))
 	defer upstream.Close()
-	inner := newRecorder(t, RecorderOptions{Upstream: upstream.Listener.Addr().String(), Sink: &memory{}})
-	outer := newRecorder(t, RecorderOptions{Upstream: inner.Addr(), Sink: &memory{}}) // they chain
+	inner := newRecorder(t, upstream.Listener.Addr().String(), 0, RecorderOptions{Sink: &memory{}})
+	outer := newRecorder(t, inner.Addr(), 0, RecorderOptions{Sink: &memory{}}) // they chain
 	conn, err := net.Dial("tcp", outer.Addr())
 	if err != nil {
 		t.Fatal(err)
@@ -427,58 +456,6 @@ func TestEverythingElsePassesVerbatim(t *testing.T) {
 	if resp.StatusCode != 299 || string(answer) != "answer" || resp.Header.Get("Lambda-Extension-Identifier") != "e-1" ||
 		len(resp.Header["X-Two"]) != 2 {
 		t.Errorf("the client got %d %v %q", resp.StatusCode, resp.Header, answer)
-	}
-}
-
-// The upstream sees each part of a streamed response before the next one is written.
-func TestResponsesAreStreamedUnbuffered(t *testing.T) {
-	parts := make(chan string)
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		buf := make([]byte, 16)
-		for {
-			n, err := r.Body.Read(buf)
-			if n > 0 {
-				parts <- string(buf[:n])
-			}
-			if err != nil {
-				break
-			}
-		}
-		w.WriteHeader(http.StatusAccepted)
-	}))
-	defer upstream.Close()
-	r := newRecorder(t, RecorderOptions{Upstream: upstream.Listener.Addr().String(), Sink: &memory{}})
-	rt := newRuntime(t, r.Addr())
-	body, w := io.Pipe()
-	done := make(chan int, 1)
-	go func() { done <- rt.do("POST", "invocation/1/response", body, nil, nil).Status }()
-	for _, part := range []string{"one", "two", "three"} {
-		if _, err := io.WriteString(w, part); err != nil {
-			t.Fatal(err)
-		}
-		if got := <-parts; got != part {
-			t.Errorf("got %q, want %q", got, part)
-		}
-	}
-	w.Close()
-	if got := <-done; got != http.StatusAccepted {
-		t.Errorf("the runtime got %d", got)
-	}
-}
-
-func TestRuntimeIsToldWhenTheUpstreamIsGone(t *testing.T) {
-	h, err := NewHost()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := h.Close(); err != nil {
-		t.Fatal(err)
-	}
-	r := newRecorder(t, RecorderOptions{
-		Upstream: h.Addr(), Sink: &memory{}, Log: slog.New(slog.DiscardHandler),
-	})
-	if got := newRuntime(t, r.Addr()).do("GET", "invocation/next", nil, nil, nil); got.Status != http.StatusBadGateway {
-		t.Errorf("got %d", got.Status)
 	}
 }
 

@@ -3,7 +3,6 @@ package runtimeapi
 import (
 	"context"
 	"fmt"
-	"log"
 	"net"
 	"net/http"
 	"time"
@@ -20,7 +19,7 @@ type server struct {
 // closeTime is how long requests that are being answered get to notice that the server closes.
 const closeTime = time.Second
 
-func serve(handler http.Handler, errorLog *log.Logger) (*server, error) {
+func serve(handler http.Handler) (*server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("runtime API: %w", err)
@@ -31,7 +30,6 @@ func serve(handler http.Handler, errorLog *log.Logger) (*server, error) {
 		http: &http.Server{
 			Handler:     handler,
 			BaseContext: func(net.Listener) context.Context { return ctx },
-			ErrorLog:    errorLog,
 		},
 		cancel: cancel,
 		served: make(chan struct{}),

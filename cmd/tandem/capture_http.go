@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -19,7 +18,7 @@ type captureHTTPOptions struct {
 	routes                     []string
 	stage                      string
 	keepHost, multiValue       bool
-	certificate, key           string
+	tls                        tlsFlags
 }
 
 func (a *app) captureHTTPCommand() *cobra.Command {
@@ -51,9 +50,7 @@ end. It runs until it is interrupted, and then exits with 0.`,
 	f.StringVar(&opts.stage, "stage", "", "`name` of the API's stage (default $default)")
 	f.BoolVar(&opts.keepHost, "keep-host", false, "pass the client's Host header on")
 	f.BoolVar(&opts.multiValue, "multi-value", false, "alb: the target group has multi-value headers on")
-	f.StringVar(&opts.certificate, "tls-cert", "", "PEM `file` of the certificate chain to serve HTTPS with")
-	f.StringVar(&opts.key, "tls-key", "", "PEM `file` of the certificate's key")
-	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	opts.tls.register(cmd)
 	cobra.CheckErr(cmd.MarkFlagRequired("to"))
 	cobra.CheckErr(cmd.MarkFlagRequired("function"))
 	return cmd
@@ -78,7 +75,7 @@ func (a *app) captureHTTP(ctx context.Context, opts captureHTTPOptions) error {
 	var all servers
 	server, err := all.listen(opts.addr)
 	if err == nil {
-		server.tls, err = opts.serverTLS()
+		server.tls, err = opts.tls.config()
 	}
 	if err == nil {
 		sink.Writer, err = a.createRecording(opts.out)
@@ -93,16 +90,4 @@ func (a *app) captureHTTP(ctx context.Context, opts captureHTTPOptions) error {
 	sink.AddLost(s.Lost())
 	a.say("%s", s)
 	return errors.Join(err, a.closeRecording(sink.Writer))
-}
-
-// serverTLS returns what to serve HTTPS with, nil for plain HTTP.
-func (o captureHTTPOptions) serverTLS() (*tls.Config, error) {
-	if o.certificate == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(o.certificate, o.key)
-	if err != nil {
-		return nil, fmt.Errorf("certificate %s with key %s: %w", o.certificate, o.key, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
 }

@@ -9,11 +9,33 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
 
 // shutdownPatience is how long requests in flight may take once a server was asked to stop.
 const shutdownPatience = 10 * time.Second
+
+// tlsFlags say what a server serves HTTPS with.
+type tlsFlags struct{ cert, key string }
+
+func (t *tlsFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&t.cert, "tls-cert", "", "PEM `file` of the certificate chain to serve HTTPS with")
+	cmd.Flags().StringVar(&t.key, "tls-key", "", "PEM `file` of the certificate's key")
+	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+}
+
+// config returns what to serve HTTPS with, nil for plain HTTP.
+func (t *tlsFlags) config() (*tls.Config, error) {
+	if t.cert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(t.cert, t.key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate %s with key %s: %w", t.cert, t.key, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
+}
 
 // servers are HTTP servers that live together.
 type servers []*httpServer

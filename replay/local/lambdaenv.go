@@ -12,6 +12,7 @@ import (
 	"tandem/capture"
 	"tandem/capture/effects"
 	"tandem/capture/runtimeapi"
+	"tandem/capture/wiretap"
 )
 
 // An environment is one process of a function and what it is connected to. It works on one invocation at a time, and
@@ -21,6 +22,7 @@ type environment struct {
 	host     *runtimeapi.Host
 	port     *effects.Port        // nil when nobody watches
 	recorder *runtimeapi.Recorder // nil when nobody records
+	wire     *wiretap.Wire        // what the recorder sees
 	process  *process             // nil when it could not be started
 }
 
@@ -124,6 +126,9 @@ func (l *Lambda) invoke(j *job, env *environment) (runtimeapi.Response, error) {
 	answered := err == nil
 	if answered {
 		err = env.host.Ready(ctx)
+	}
+	if env.wire != nil {
+		env.wire.Sync() // what is answered is recorded, and what is not is known to be under way
 	}
 	if err == nil {
 		env.process.flush()
@@ -238,7 +243,7 @@ func (e *environment) connect(l *Lambda, f *lambdaFunction) (err error) {
 	if f.Record == nil {
 		return nil
 	}
-	opts := runtimeapi.RecorderOptions{Upstream: e.host.Addr(), Sink: f.Record, Function: f.base}
+	opts := runtimeapi.RecorderOptions{Sink: f.Record, Function: f.base}
 	if l.opts.Effects != nil {
 		// What is recorded has no mark, so its tag is its request ID.
 		opts.Effects = func(requestID string) ([]capture.Effect, []capture.Object) {
@@ -246,7 +251,10 @@ func (e *environment) connect(l *Lambda, f *lambdaFunction) (err error) {
 			return work.Effects, work.Reads
 		}
 	}
-	e.recorder, err = runtimeapi.NewRecorder(opts)
+	e.recorder = runtimeapi.NewRecorder(opts)
+	e.wire, err = wiretap.NewWire(wiretap.WireOptions{
+		Upstream: e.host.Addr(), Observer: e.recorder.Observer(), MaxBody: e.recorder.MaxBody(),
+	})
 	return err
 }
 
@@ -292,8 +300,8 @@ func (e *environment) variables(f *lambdaFunction) []string {
 		env = append(env, e.port.AWSEnv()...)
 	}
 	api := e.host.Addr()
-	if e.recorder != nil {
-		api = e.recorder.Addr()
+	if e.wire != nil {
+		api = e.wire.Addr()
 	}
 	return append(env, "AWS_LAMBDA_RUNTIME_API="+api)
 }
@@ -304,8 +312,11 @@ func (e *environment) close() error {
 	if e.process != nil {
 		e.process.kill()
 	}
+	if e.wire != nil {
+		errs = append(errs, e.wire.Close())
+	}
 	if e.recorder != nil {
-		errs = append(errs, e.recorder.Close())
+		e.recorder.Close()
 	}
 	if e.port != nil {
 		errs = append(errs, e.port.Close())
