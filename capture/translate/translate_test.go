@@ -65,7 +65,7 @@ func TestWhatAzureAddsToARequestIsTakenOut(t *testing.T) {
 		"Host": {"app.azurewebsites.net"}, "Accept": {"a", "b"}, "x-mine": {"1"},
 		"X-Functions-Key": {"SECRET"}, "X-Forwarded-For": {"198.51.100.9, 203.0.113.24:51234"},
 		"X-Forwarded-Proto": {"https"},
-		"CLIENT-IP": {"203.0.113.24:51234"}, "X-ARR-LOG-ID": {"x"}, "X-Azure-Functions-InvocationId": {"i"},
+		"CLIENT-IP":         {"203.0.113.24:51234"}, "X-ARR-LOG-ID": {"x"}, "X-Azure-Functions-InvocationId": {"i"},
 		"X-Ms-Client-Principal": {"SECRET"}, "Disguised-Host": {"x"}, "Cookie": {"a=1; b=2"},
 		"User-Agent": {"curl/8 Azure-Functions-Host/4.0.0.0"}, "Tandem-Trial": {"r/i/t/0"},
 	}
