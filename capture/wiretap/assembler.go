@@ -22,10 +22,12 @@ func NewAssembler(observer Observer, maxBody int) *Assembler {
 	return &Assembler{observer: observer, maxBody: maxBody, conns: make(map[uint64]*conn)}
 }
 
-// Why exchanges are broken.
+// ErrClosed is in the Broken of exchanges that the client or the server broke off.
+var ErrClosed = errors.New("the connection was closed before its end")
+
+// Why else exchanges are broken.
 var (
 	errGap      = errors.New("some of it was not copied")
-	errClosed   = errors.New("the connection was closed before its end")
 	errEnded    = errors.New("nobody watched any more before its end")
 	errUnasked  = errors.New("the server spoke without being asked")
 	errTooEarly = errors.New("the server answered the next request before this one was whole")
@@ -58,9 +60,9 @@ func (a *Assembler) Add(s Segment) {
 	case ServerEnd:
 		c.serverEnded(s.At)
 	case Close:
-		err := errClosed
+		err := ErrClosed
 		if len(s.Data) > 0 {
-			err = fmt.Errorf("%w: %s", errClosed, s.Data)
+			err = fmt.Errorf("%w: %s", ErrClosed, s.Data)
 		}
 		a.drop(c, err)
 	}
