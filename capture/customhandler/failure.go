@@ -8,6 +8,9 @@ import (
 	"tandem/capture/translate"
 )
 
+// malformed is the type of the error of a function whose answer the host cannot use.
+const malformed = "MalformedResponse"
+
 // Failure tells what [Client.Call] or [ReadResponse] returned. Failed is why the invocation failed, nil when it
 // succeeded; unknown means that its outcome is not known.
 func Failure(status int, err error) (failed *capture.Error, unknown error) {
@@ -15,7 +18,7 @@ func Failure(status int, err error) (failed *capture.Error, unknown error) {
 	case errors.Is(err, ErrTimedOut):
 		return &capture.Error{Type: translate.TimedOut, Message: err.Error()}, nil
 	case errors.Is(err, ErrMalformed):
-		return &capture.Error{Type: "MalformedResponse", Message: err.Error()}, nil
+		return &capture.Error{Type: malformed, Message: err.Error()}, nil
 	case err != nil:
 		return nil, err
 	case status < 200 || status > 299:

@@ -34,9 +34,14 @@ func IsTranslated(source string) bool {
 // are found from the event.
 func NewInvocation(function, source string, at time.Time, event json.RawMessage) *capture.Invocation {
 	inv := &capture.Invocation{
-		ID:       ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy()).String(),
+		ID:       ulid.MustNew(timestamp(at), ulid.DefaultEntropy()).String(),
 		Function: function, Source: source, Time: at, Event: event,
 	}
 	inv.Trigger, inv.Format = capture.Detect(event)
 	return inv
+}
+
+// timestamp is the nearest time that a ULID can have.
+func timestamp(at time.Time) uint64 {
+	return uint64(min(max(at.UnixMilli(), 0), int64(ulid.MaxTime())))
 }

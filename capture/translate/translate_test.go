@@ -297,6 +297,9 @@ func TestATranslatedInvocationSaysSo(t *testing.T) {
 	if inv.Source != "eventhub:translated/queue/orders" || inv.Trigger != capture.TriggerSQS || len(inv.ID) != 26 {
 		t.Errorf("got %+v", inv)
 	}
+	if inv := translate.NewInvocation("f", source, time.Time{}, event); len(inv.ID) != 26 {
+		t.Errorf("at no time it has the ID %q", inv.ID)
+	}
 	for source, want := range map[string]bool{
 		source: true, "eventhub": false, "import:events/translated/a.json": false, "": false, "translated/x": false,
 	} {
