@@ -240,7 +240,7 @@ func TestEndBreaksWhatIsNotOver(t *testing.T) {
 	a.End()
 	var want notes
 	for id := range 3 {
-		want = append(want, fmt.Sprintf(`done GET /%d "" broken: nobody watched any more before its end`, id),
+		want = append(want, fmt.Sprintf(`done GET /%d "" broken: some of it was not copied: nobody watched any more before its end`, id),
 			fmt.Sprintf("closed %d", id))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -132,3 +132,24 @@ func TestClosedTapGivesWhatItHolds(t *testing.T) {
 		}
 	}
 }
+
+func TestAConnectionThatEndsBehindAGapIsNotTakenForBrokenOff(t *testing.T) {
+	tap := NewTap(3 * overhead)
+	conn := tap.open()
+	tap.pass(conn, Client, []byte("GET / HTTP/1.1\r\nHost: h\r\n\r\n"))
+	tap.pass(conn, Server, make([]byte, 3*overhead)) // there is no room for it
+	tap.close(conn, nil)
+	tap.Close()
+	var done []*Exchange
+	a := NewAssembler(Observer{Done: func(x *Exchange) { done = append(done, x) }}, 1<<10)
+	for {
+		s, err := tap.Next(t.Context())
+		if err != nil {
+			break
+		}
+		a.Add(s)
+	}
+	if len(done) != 1 || !errors.Is(done[0].Broken, ErrUnseen) {
+		t.Errorf("got %+v", done)
+	}
+}
