@@ -57,13 +57,16 @@ func TestMain(m *testing.M) {
 // record is the least recorder: it records in its own process.
 func record(path string, command []string) int {
 	app, _ := customhandler.ReadApp(".", os.Getenv)
+	if instance := os.Getenv("WEBSITE_INSTANCE_ID"); instance != "" { // each recorder of a host has its own
+		path += "-" + instance
+	}
 	w, err := capture.Create(path, capture.CreateOptions{})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	recorder, err := customhandler.NewRecorder(customhandler.RecorderOptions{
-		ObserverOptions: customhandler.ObserverOptions{App: app, Objects: w}, Sink: w,
+		ObserverOptions: customhandler.ObserverOptions{App: app, Objects: w}, Sink: tellingSink{w},
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -95,6 +98,19 @@ func record(path string, command []string) int {
 		return 1
 	}
 	return code
+}
+
+// recordedLine is what a recorder says of each invocation when it is safe.
+const recordedLine = "one more is recorded"
+
+type tellingSink struct{ *capture.Writer }
+
+func (s tellingSink) Write(inv *capture.Invocation) error {
+	if err := errors.Join(s.Writer.Write(inv), s.Writer.Flush()); err != nil {
+		return err
+	}
+	fmt.Println(recordedLine)
+	return nil
 }
 
 // A recorder is this program run as one.
@@ -177,7 +193,7 @@ func (r *recorder) exit() int {
 	return r.cmd.ProcessState.ExitCode()
 }
 
-// recorded returns the invocations of a complete recording, by function.
+// recorded returns the invocations of a recording, by function.
 func recorded(t *testing.T, path string) map[string][]*capture.Invocation {
 	t.Helper()
 	rec, err := capture.Open(path, capture.OpenOptions{})
