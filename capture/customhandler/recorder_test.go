@@ -576,3 +576,102 @@ func mustJSON(v any) []byte {
 	}
 	return doc
 }
+
+// What was not seen whole is either recorded without an outcome, if the request was, or lost, and never guessed.
+func TestWhatWasNotSeenWholeIsNotMadeUp(t *testing.T) {
+	app, err := customhandler.ReadApp(ordersApp, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := string(mustJSON(message("{}")))
+	asked := fmt.Sprintf("POST /process-order HTTP/1.1\r\nHost: h\r\n%s: i\r\nContent-Length: %d\r\n\r\n%s",
+		customhandler.InvocationIDHeader, len(body), body)
+	const whole = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+	type segments []wiretap.Segment
+	open := wiretap.Segment{Kind: wiretap.Open, Conn: 1}
+	client := func(text string) wiretap.Segment {
+		return wiretap.Segment{Kind: wiretap.Client, Conn: 1, Data: []byte(text)}
+	}
+	server := func(text string) wiretap.Segment {
+		return wiretap.Segment{Kind: wiretap.Server, Conn: 1, Data: []byte(text)}
+	}
+	gap := wiretap.Segment{Kind: wiretap.Resume, Conn: 1}
+	closed := wiretap.Segment{Kind: wiretap.Close, Conn: 1}
+	tests := []struct {
+		name     string
+		segments segments
+		status   capture.Status // "" for an invocation without an outcome
+		lost     customhandler.Fate
+	}{
+		{"all of it", segments{open, client(asked), server(whole), closed}, capture.StatusOK, ""},
+		{"the answer was not copied", segments{open, client(asked), gap}, "", ""},
+		{"nobody watched the answer", segments{open, client(asked)}, "", ""},
+		{"nobody watched the end of the answer", segments{open, client(asked), server(whole[:40])}, "", ""},
+		{"the end of a failure was not copied", segments{open, client(asked),
+			server("HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\n"), gap}, capture.StatusFunctionError, ""},
+		{"the answer is larger than what is kept", segments{open, client(asked),
+			server("HTTP/1.1 200 OK\r\nContent-Length: 2048\r\n\r\n" + strings.Repeat("x", 2048))}, "", ""},
+		{"the connection ended", segments{open, client(asked), closed}, capture.StatusFunctionError, ""},
+		{"the request was not copied to its end", segments{open, client(asked[:len(asked)-1]), gap}, "", customhandler.LostCut},
+		{"the client went away", segments{open, client(asked[:len(asked)-1]), closed}, "", customhandler.LostCut},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			sink := &bench{t: t}
+			r, err := customhandler.NewRecorder(customhandler.RecorderOptions{
+				ObserverOptions: customhandler.ObserverOptions{App: app}, Sink: sink,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := wiretap.NewAssembler(wiretap.Observer{Done: r.Done}, 1024)
+			for _, s := range tt.segments {
+				a.Add(s)
+			}
+			a.End()
+			stats := r.Stats()
+			if tt.lost != "" {
+				if stats.Lost[tt.lost] != 1 || len(sink.got) > 0 {
+					t.Errorf("got %s", stats)
+				}
+				return
+			}
+			if len(sink.got) != 1 {
+				t.Fatalf("got %s", stats)
+			}
+			out := sink.got[0].Outcome
+			if tt.status == "" && (out != nil || stats.NoOutcome != 1) || tt.status != "" && (out == nil || out.Status != tt.status) {
+				t.Errorf("outcome %+v, %s", out, stats)
+			}
+		})
+	}
+}
+
+func TestWhatIsWrongWithAnAppDoesNotHideTheRest(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"host.json":          `{"extensions":{"http":{"routePrefix":""}}`,
+		"good/function.json": `{"bindings":[{"type":"queueTrigger","direction":"in","name":"m","queueName":"%Q%-%R%"}]}`,
+		"bad/function.json":  `{"bindings":[{"type":"http","direction":"out","name":"x"}]}`,
+		"odd/function.json":  `{"bindings":[{"type":"httpTrigger","direction":"in","name":"x","route":"{"}]}`,
+	} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	app, err := customhandler.ReadApp(dir, func(name string) string { return map[string]string{"Q": "orders"}[name] })
+	for _, want := range []string{"host.json: ", "bad/function.json: no trigger", `odd/function.json: route "{"`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if fn := app.Functions["good"]; len(app.Functions) != 1 || fn == nil || fn.Trigger.QueueName != "orders-%R%" {
+		t.Errorf("got %+v", app.Functions)
+	}
+	if app, err := customhandler.ReadApp(filepath.Join(dir, "nowhere"), os.Getenv); err == nil || app == nil {
+		t.Errorf("got %v, %v for no folder", app, err)
+	}
+}
