@@ -15,7 +15,8 @@ stdout. Functions that run here are recorded by tandem local lambda --record.`,
 		Example: `  tandem capture import events/ --function create-order -o orders.rec
   tandem capture http --to https://api.example.com --function f -o orders.rec`,
 	}
-	cmd.AddCommand(a.captureCloudWatchCommand(), a.captureHTTPCommand(), a.captureImportCommand())
+	cmd.AddCommand(a.captureCloudWatchCommand(), a.captureEventHubCommand(), a.captureHTTPCommand(),
+		a.captureImportCommand())
 	return cmd
 }
 
