@@ -17,7 +17,7 @@ type Pump struct {
 }
 
 const (
-	bufferSize = 32 << 10
+	bufferSize = 64 << 10
 	// acceptAgain is how long the pump waits before it accepts again when the system is short of something.
 	acceptAgain = 10 * time.Millisecond
 )
