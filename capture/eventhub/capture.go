@@ -219,7 +219,7 @@ func (c *capturing) begin(b batch) {
 func (c *capturing) expire(r *reading, sequence int64) {
 	if r.next >= 0 && sequence > r.next {
 		c.report.Partitions[r.partition].Expired += sequence - r.next
-		c.opts.Logf("partition %s: events %d to %d are gone from the hub: their retention has ended", r.partition,
+		c.opts.Logf("partition %s: events %d to %d do not come: most likely their retention has ended", r.partition,
 			r.next, sequence-1)
 		r.next = sequence
 	}

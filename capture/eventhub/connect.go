@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
@@ -27,6 +28,8 @@ type Access struct {
 	// Owner names this process among those that share the hub; one that is started again under its name has its
 	// partitions at once. A random one unless set.
 	Owner string
+	// Retry says how often what fails is tried again: five times in half a minute unless set.
+	Retry azeventhubs.RetryOptions
 
 	Container           string // the URL of the container for checkpoints
 	ContainerConnection string // a connection string of the account, in place of the credential
@@ -39,7 +42,10 @@ func Connect(a Access) (client *azeventhubs.ConsumerClient, store azeventhubs.Ch
 	if group == "" {
 		group = azeventhubs.DefaultConsumerGroup
 	}
-	opts := &azeventhubs.ConsumerClientOptions{ApplicationID: "tandem", InstanceID: a.Owner}
+	if a.Retry == (azeventhubs.RetryOptions{}) {
+		a.Retry = azeventhubs.RetryOptions{MaxRetries: 5, RetryDelay: time.Second}
+	}
+	opts := &azeventhubs.ConsumerClientOptions{ApplicationID: "tandem", InstanceID: a.Owner, RetryOptions: a.Retry}
 	if a.ConnectionString != "" {
 		hub := a.Hub
 		if props, err := azeventhubs.ParseConnectionString(a.ConnectionString); err == nil && props.EntityPath != nil {
@@ -102,17 +108,21 @@ func (a Access) checkpoints() (azeventhubs.CheckpointStore, error) {
 	return checkpoints.NewBlobStore(client, nil)
 }
 
+// isMissing tells whether the namespace does not have what was asked for.
+func isMissing(err error) bool {
+	return strings.Contains(err.Error(), "status code 404") || strings.Contains(err.Error(), "amqp:not-found")
+}
+
 // explain puts what Azure's SDK says of the usual mistakes in terms of what to do about them.
 func explain(err error) error {
 	var known *azeventhubs.Error
 	var response *azcore.ResponseError
-	text := err.Error()
 	switch {
 	case errors.As(err, &known) && known.Code == azeventhubs.ErrorCodeUnauthorizedAccess,
-		strings.Contains(text, "status code 401"):
+		strings.Contains(err.Error(), "status code 401"):
 		return fmt.Errorf("access is refused; the role Azure Event Hubs Data Receiver or a key with Listen is "+
 			"needed: %w", err)
-	case strings.Contains(text, "status code 404") || strings.Contains(text, "amqp:not-found"):
+	case isMissing(err):
 		return fmt.Errorf("there is no such hub or consumer group in the namespace: %w", err)
 	case errors.As(err, &response) && (response.ErrorCode == "ContainerNotFound"):
 		return errors.New("the container for checkpoints is not there; make it with az storage container create")

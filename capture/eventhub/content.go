@@ -25,12 +25,13 @@ const (
 	KindHTTP        Kind = "http"         // requests in JSON, as a log-to-eventhub policy sends them
 	KindHTTPMessage Kind = "http-message" // requests and responses as HTTP has them, each an event of its own
 	KindQueue       Kind = "queue"        // messages of a Storage Queue, forwarded as JSON
+	KindLambda      Kind = "lambda"       // events as Lambda functions get them
 	KindTandem      Kind = "tandem"       // lines of a recording, or of tandem-recorder in a log
 )
 
 // Kinds are all but [KindAuto].
 var Kinds = []Kind{
-	KindLog, KindGateway, KindEventGrid, KindHandler, KindHTTP, KindHTTPMessage, KindQueue, KindTandem,
+	KindLog, KindGateway, KindEventGrid, KindHandler, KindHTTP, KindHTTPMessage, KindQueue, KindLambda, KindTandem,
 }
 
 // An event is one event of the hub.
@@ -166,14 +167,20 @@ func (r *reader) document(e *event, n int, doc []byte) []finding {
 		return []finding{r.wanted(r.request(e, id, doc))}
 	case m.Queue != "" && m.MessageID != "":
 		return []finding{r.wanted(r.queueMessage(e, doc))}
+	case shapeOf(doc) == shapeLambda:
+		return []finding{r.wanted(whole(KindLambda)(r.make.verbatim(identity(e.at, id), r.opts.Function, e.at, doc)))}
 	}
 	return []finding{{left: leftUnknown, err: hint("not a known kind of JSON")}}
 }
 
 // isLambdaBatch tells the records of a Lambda event from those of a log: names are matched without case.
 func isLambdaBatch(records []json.RawMessage) bool {
+	if len(records) == 0 {
+		return false
+	}
 	var first struct{ EventSource, Category string }
-	return len(records) > 0 && json.Unmarshal(records[0], &first) == nil && first.EventSource != "" && first.Category == ""
+	err := json.Unmarshal(records[0], &first)
+	return err == nil && first.EventSource != "" && first.Category == ""
 }
 
 // record tells what an entry of a diagnostic log says.

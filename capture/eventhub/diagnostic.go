@@ -128,10 +128,10 @@ func parseAppLog(r *record) (logLine, error) {
 type hostLine struct {
 	function     string
 	invocationID string
-	begins, ends bool
+	ends         bool
 	failed       bool
 	durationMS   float64
-	reason       string   // why the function was called
+	queue        string   // that the message was in
 	trigger      *trigger // what called it
 }
 
@@ -141,12 +141,16 @@ type trigger struct {
 	dequeueCount int
 	inserted     time.Time
 	serviceBus   bool
-	blob         bool // the message is one of the host's own about a blob
+	sequence     int64  // of Service Bus
+	session      string // of Service Bus
+	blob         bool   // the message is one of the host's own about a blob
 }
 
 var (
-	executing = regexp.MustCompile(`(?s)^Executing '(?:Functions\.)?([^']+)' \((?:Reason='(.*?)', )?Id=([0-9a-fA-F-]{36})\)`)
-	executed  = regexp.MustCompile(
+	executing = regexp.MustCompile(
+		`(?s)^Executing '(?:Functions\.)?([^']+)' \((?:Reason='(.*?)', )?Id=([0-9a-fA-F-]{36})\)`)
+	detected = regexp.MustCompile(`message detected (?:on|from) '([^']+)'`)
+	executed = regexp.MustCompile(
 		`^Executed '(?:Functions\.)?([^']+)' \((Succeeded|Failed), Id=([0-9a-fA-F-]{36}), Duration=([0-9.,]+)ms\)`)
 	details = regexp.MustCompile(`^Trigger Details: (.*)`)
 )
@@ -155,7 +159,11 @@ var (
 // https://github.com/Azure/azure-webjobs-sdk, FunctionExecutor and the queue extensions' TriggerDetails.
 func parseHostLine(message string) (h hostLine, ok bool) {
 	if m := executing.FindStringSubmatch(message); m != nil {
-		return hostLine{function: m[1], reason: m[2], invocationID: strings.ToLower(m[3]), begins: true}, true
+		h = hostLine{function: m[1], invocationID: strings.ToLower(m[3])}
+		if q := detected.FindStringSubmatch(m[2]); q != nil {
+			h.queue = q[1]
+		}
+		return h, true
 	}
 	if m := executed.FindStringSubmatch(message); m != nil {
 		ms, err := strconv.ParseFloat(strings.ReplaceAll(m[4], ",", ""), 64)
@@ -172,7 +180,8 @@ func parseHostLine(message string) (h hostLine, ok bool) {
 	return h, false
 }
 
-// parseDetails reads "MessageId: {id}, DequeueCount: {n}, InsertedOn: {time}", and what Service Bus has in their place.
+// parseDetails reads "MessageId: {id}, DequeueCount: {n}, InsertedOn: {time}", and what Service Bus has in their
+// place.
 func parseDetails(text string) *trigger {
 	t := new(trigger)
 	for _, field := range strings.Split(text, ", ") {
@@ -187,6 +196,13 @@ func parseDetails(text string) *trigger {
 		case "InsertedOn", "InsertionTime", "EnqueuedTimeUtc", "EnqueuedTime":
 			t.inserted = parseTime(value)
 			t.serviceBus = t.serviceBus || strings.HasPrefix(name, "Enqueued")
+		case "SequenceNumber":
+			t.sequence, _ = strconv.ParseInt(value, 10, 64)
+			t.serviceBus = true
+		case "SessionId":
+			if value != "(null)" && value != "" {
+				t.session = value
+			}
 		case "BlobCreated", "BlobLastModified":
 			t.blob = true
 		}

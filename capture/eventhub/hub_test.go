@@ -171,6 +171,7 @@ func TestAHub(t *testing.T) {
 		"EventsThatHaveExpiredAreTold":         eventsThatHaveExpiredAreTold,
 		"ACaptureBeginsAndEndsWhereItIsTold":   aCaptureBeginsAndEndsWhereItIsTold,
 		"WhatCannotBeUsedIsExplained":          whatCannotBeUsedIsExplained,
+		"APartitionThatCannotBeReadIsTold":     aPartitionThatCannotBeReadIsTold,
 		"ABusyServerIsAskedAgain":              aBusyServerIsAskedAgain,
 		"BlobsArePinnedWhileTheyAreAsTheyWere": blobsArePinnedWhileTheyAreAsTheyWere,
 	} {
@@ -472,6 +473,19 @@ func whatCannotBeUsedIsExplained(t *testing.T, storage peers.Storage) {
 		if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), w.storage.Key) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+	}
+}
+
+// aPartitionThatCannotBeReadIsTold asks for a consumer group that is not there, which the processor tells nobody.
+func aPartitionThatCannotBeReadIsTold(t *testing.T, storage peers.Storage) {
+	w := newWorld(t, storage, 1)
+	opts := w.options(t, newList())
+	opts.Client, opts.Checkpoints, _ = Connect(Access{ConnectionString: w.hub, Hub: "tap", ConsumerGroup: "none",
+		Retry:     azeventhubs.RetryOptions{MaxRetries: 2, RetryDelay: time.Millisecond},
+		Container: storage.Blobs + "/" + w.container, ContainerConnection: storage.ConnectionString()})
+	defer opts.Client.Close(context.Background()) //nolint:errcheck // the test is over
+	if _, err := Capture(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "consumer group") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -55,7 +55,8 @@ type joiner struct {
 	size     int
 }
 
-func newJoiner(opts *Options, m *maker, k *known, report *Report, record func(*capture.Invocation) (bool, error)) *joiner {
+func newJoiner(opts *Options, m *maker, k *known, report *Report,
+	record func(*capture.Invocation) (known bool, err error)) *joiner {
 	return &joiner{
 		opts: opts, make: m, record: record, report: report, known: k, missed: newKnown(opts.Known),
 		attempts: make(map[string]*attempt),
@@ -108,7 +109,7 @@ func (j *joiner) add(p *part, from *entry, now time.Time) error {
 // take adds what a part says.
 func (a *attempt) take(p *part, m *maker) {
 	if h := p.host; h != nil {
-		a.host.begins = a.host.begins || h.begins
+		a.host.queue = cmp.Or(a.host.queue, h.queue)
 		if h.trigger != nil {
 			a.host.trigger = h.trigger
 		}
@@ -271,10 +272,11 @@ func (j *joiner) invocation(a *attempt) (*capture.Invocation, error) {
 	case a.text == nil:
 		return nil, nil
 	}
-	if a.function == "" && j.opts.Function == "" {
+	function := cmp.Or(a.function, j.opts.Function)
+	if function == "" {
 		return nil, errNoFunction
 	}
-	inv, err := j.make.fromText(idOf(a.key), cmp.Or(a.function, j.opts.Function), a.at, a.text, a.host.trigger)
+	inv, err := j.make.fromText(idOf(a.key), function, a.at, a.text, &a.host)
 	if err != nil {
 		return nil, err
 	}

@@ -115,15 +115,17 @@ func (m *maker) arn(queue, function string) string {
 	return cmp.Or(m.opts.QueueARNs[queue], m.opts.QueueARNs[function], translate.ARN(cmp.Or(queue, function)))
 }
 
-func (m *maker) serviceBus(id, function string, msg translate.ServiceBusMessage) (*capture.Invocation, error) {
+// serviceBus is message for one of Service Bus.
+func (m *maker) serviceBus(id, function, queue string, msg translate.ServiceBusMessage) (
+	*capture.Invocation, error) {
 	if function == "" {
 		return nil, errNoFunction
 	}
-	event, err := translate.ServiceBusEvent(msg, m.opts.QueueARNs[function])
+	event, err := translate.ServiceBusEvent(msg, cmp.Or(m.opts.QueueARNs[queue], m.opts.QueueARNs[function]))
 	if err != nil {
 		return nil, err
 	}
-	source := translate.Source(capturer, translate.KindServiceBus, function)
+	source := translate.Source(capturer, translate.KindServiceBus, cmp.Or(queue, function))
 	return m.finish(id, function, source, cmp.Or(msg.Received, msg.Enqueued), event), nil
 }
 
@@ -174,10 +176,18 @@ func (m *maker) payload(id, function string, at time.Time, req *customhandler.Re
 	}
 	if msg, err := req.ServiceBus(binding, false); err == nil && has(req, "SequenceNumber", "LockToken") {
 		msg.Received = at
-		return m.serviceBus(id, function, msg)
+		return m.serviceBus(id, function, "", msg)
 	}
 	if t, err := req.Blob(binding, false); err == nil && has(req, "Uri", "Properties") {
 		return m.blobPayload(id, function, at, t)
+	}
+	return m.verbatim(id, function, at, doc)
+}
+
+// verbatim makes the invocation for an event that is kept as it is.
+func (m *maker) verbatim(id, function string, at time.Time, doc []byte) (*capture.Invocation, error) {
+	if function == "" {
+		return nil, errNoFunction
 	}
 	return m.finish(id, function, capturer+":verbatim/"+function, at, compact(doc)), nil
 }
@@ -240,7 +250,7 @@ func compact(doc []byte) json.RawMessage {
 
 // fromText makes the invocation for an event that a function has logged: a payload of the custom handler protocol, a
 // Lambda event, a request, or, where the host said which message fired the function, the message itself.
-func (m *maker) fromText(id, function string, at time.Time, text []byte, t *trigger) (*capture.Invocation, error) {
+func (m *maker) fromText(id, function string, at time.Time, text []byte, h *hostLine) (*capture.Invocation, error) {
 	text = bytes.TrimSpace(text)
 	switch shapeOf(text) {
 	case shapePayload:
@@ -250,7 +260,7 @@ func (m *maker) fromText(id, function string, at time.Time, text []byte, t *trig
 		}
 		return m.payload(id, function, at, req, text)
 	case shapeLambda:
-		return m.finish(id, function, capturer+":logged/"+function, at, compact(text)), nil
+		return m.verbatim(id, function, at, text)
 	case shapeRequest:
 		x, err := parseExchange(text)
 		if err != nil {
@@ -259,17 +269,18 @@ func (m *maker) fromText(id, function string, at time.Time, text []byte, t *trig
 		x.at = cmp.Or(x.at, at)
 		return m.request(id, function, x.translate())
 	}
-	switch {
+	switch t := h.trigger; {
 	case t != nil && t.messageID != "" && !t.blob && t.serviceBus:
-		return m.serviceBus(id, function, translate.ServiceBusMessage{
+		return m.serviceBus(id, function, h.queue, translate.ServiceBusMessage{
 			ID: t.messageID, Body: text, Enqueued: t.inserted, DeliveryCount: t.dequeueCount, Received: at,
+			SequenceNumber: t.sequence, SessionID: t.session,
 		})
 	case t != nil && t.messageID != "" && !t.blob:
-		return m.message(id, function, "", translate.QueueMessage{
+		return m.message(id, function, h.queue, translate.QueueMessage{
 			ID: t.messageID, Body: text, Inserted: t.inserted, DequeueCount: t.dequeueCount, Received: at,
 		})
 	case json.Valid(text):
-		return m.finish(id, function, capturer+":logged/"+function, at, compact(text)), nil
+		return m.verbatim(id, function, at, text)
 	}
 	return nil, errors.New("the event that was logged is not JSON")
 }

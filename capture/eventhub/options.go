@@ -154,13 +154,17 @@ func set[T int | time.Duration](option *T, value T) {
 // name returns the recording's name for the first of keys that it has one for, or else the first that is not empty, or
 // else the name for what nothing names.
 func (o *Options) name(keys ...string) string {
-	for i, key := range keys {
-		keys[i] = strings.TrimPrefix(key, "Functions.")
-		if name := o.Names[keys[i]]; name != "" {
+	own := o.Function
+	for _, key := range slices.Backward(keys) {
+		key = strings.TrimPrefix(key, "Functions.")
+		own = cmp.Or(key, own)
+	}
+	for _, key := range keys {
+		if name := o.Names[strings.TrimPrefix(key, "Functions.")]; name != "" {
 			return name
 		}
 	}
-	return cmp.Or(cmp.Or(keys...), o.Function)
+	return own
 }
 
 // nameOr is name for keys that are no names of functions: they are the last resort.

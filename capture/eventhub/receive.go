@@ -22,7 +22,7 @@ type batch struct {
 
 const (
 	batchEvents = 200
-	batchWait   = 500 * time.Millisecond
+	batchWait   = 20 * time.Millisecond // for more, once there is one
 	closeWait   = 10 * time.Second
 )
 
@@ -44,33 +44,34 @@ func (c *capturing) receive(ctx context.Context, client *azeventhubs.ProcessorPa
 	if !c.send(ctx, batch{ledger: l, client: client, begin: &props}) {
 		return nil
 	}
+	return c.read(ctx, l, client, c.before(l, &props))
+}
+
+// read hands on the events of a partition. Seen is the sequence number behind which it begins.
+func (c *capturing) read(ctx context.Context, l *ledger, client *azeventhubs.ProcessorPartitionClient,
+	seen int64) error {
 	end := ending{until: c.opts.Until, last: -2}
-	seen := c.before(l, &props)
-	for {
-		events, err := receiveSome(ctx, client)
+	for ctx.Err() == nil {
+		done, err := end.reached(ctx, c.opts.Client, l.partition, seen)
+		var events []*azeventhubs.ReceivedEventData
+		if !done && err == nil {
+			events, err = receiveSome(ctx, client, end.when())
+		}
 		if len(events) > 0 {
 			seen = events[len(events)-1].SequenceNumber
-		}
-		kept, done := end.cut(events)
-		if len(kept) > 0 && !c.send(ctx, batch{ledger: l, client: client, events: kept}) {
-			return nil
+			if events, done = end.cut(events); len(events) > 0 {
+				c.send(ctx, batch{ledger: l, client: client, events: events})
+			}
 		}
 		if err != nil {
 			return c.broken(ctx, l, err)
-		}
-		if !done {
-			if done, err = end.reached(ctx, c.opts.Client, l.partition, seen); err != nil {
-				return c.broken(ctx, l, err)
-			}
 		}
 		if done {
 			c.send(ctx, batch{ledger: l, client: client, done: true})
 			<-ctx.Done()
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
 	}
+	return nil
 }
 
 // before returns the sequence number behind which a partition is begun, as far as it matters for its end.
@@ -82,16 +83,26 @@ func (c *capturing) before(l *ledger, props *azeventhubs.PartitionProperties) in
 	return l.saved
 }
 
-// receiveSome waits a moment for events. No events, and no error, is what it returns when there are none.
-func receiveSome(ctx context.Context, client *azeventhubs.ProcessorPartitionClient) (
+// receiveSome waits until there are events, or until it is time to see whether there will be any, and then returns
+// without an error. What the client tries again meanwhile is not seen.
+func receiveSome(ctx context.Context, client *azeventhubs.ProcessorPartitionClient, until time.Time) (
 	[]*azeventhubs.ReceivedEventData, error) {
-	wait, cancel := context.WithTimeout(ctx, batchWait)
-	defer cancel()
-	events, err := client.ReceiveEvents(wait, batchEvents, nil)
-	if wait.Err() != nil {
-		return events, nil
+	wait, cancel := ctx, func() {}
+	if time.Now().Before(until) {
+		wait, cancel = context.WithDeadline(ctx, until)
 	}
-	return events, err
+	defer cancel()
+	first, err := client.ReceiveEvents(wait, 1, nil)
+	if len(first) == 0 {
+		if wait.Err() != nil {
+			err = nil
+		}
+		return nil, err
+	}
+	short, cancelShort := context.WithTimeout(ctx, batchWait)
+	defer cancelShort()
+	more, _ := client.ReceiveEvents(short, batchEvents-1, nil) // an error would come again
+	return append(first, more...), nil
 }
 
 // broken tells the collector that a partition cannot be read any further for now. It returns the errors that end the
@@ -105,10 +116,10 @@ func (c *capturing) broken(ctx context.Context, l *ledger, err error) error {
 	if errors.As(err, &known) {
 		code = known.Code
 	}
-	switch code {
-	case azeventhubs.ErrorCodeUnauthorizedAccess:
+	switch {
+	case code == azeventhubs.ErrorCodeUnauthorizedAccess || isMissing(err):
 		return fmt.Errorf("read partition %s of %s: %w", l.partition, c.opts.Hub, explain(err))
-	case azeventhubs.ErrorCodeOwnershipLost:
+	case code == azeventhubs.ErrorCodeOwnershipLost:
 		c.opts.Logf("partition %s is read by another process now", l.partition)
 	default:
 		c.opts.Logf("partition %s: %v; it is opened again", l.partition, err)
@@ -155,13 +166,21 @@ func (e *ending) cut(events []*azeventhubs.ReceivedEventData) (kept []*azeventhu
 	return events, false
 }
 
+// when is the time to ask [ending.reached], the zero time for that it is never too late.
+func (e *ending) when() time.Time {
+	if e.until.IsZero() {
+		return time.Time{}
+	}
+	return e.until.Add(clockSlack)
+}
+
 // clockSlack is how much later than here it may be at the service.
 const clockSlack = 2 * time.Second
 
 // reached reports whether the events up to seen are all that were enqueued before until.
 func (e *ending) reached(ctx context.Context, client *azeventhubs.ConsumerClient, partition string, seen int64) (
 	bool, error) {
-	if e.until.IsZero() || time.Since(e.until) < clockSlack {
+	if e.until.IsZero() || time.Now().Before(e.when()) {
 		return false, nil
 	}
 	if e.last == -2 {

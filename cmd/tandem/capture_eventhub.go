@@ -37,7 +37,7 @@ type captureEventHubOptions struct {
 func (a *app) captureEventHubCommand() *cobra.Command {
 	var opts captureEventHubOptions
 	cmd := &cobra.Command{
-		Use:   "eventhub --namespace NS --hub HUB --checkpoints URL -o REC",
+		Use:   "eventhub --hub HUB --checkpoints URL -o REC",
 		Short: "Record what Azure handled, from an event hub",
 		Long: `eventhub reads an event hub and makes Lambda invocations of what is in it: the
 diagnostic log of a Functions app, in all of its encodings, or of API
@@ -54,10 +54,10 @@ SDK (az login, managed identity, AZURE_…), or connection strings in environmen
 variables.`,
 		Example: `  tandem capture eventhub --namespace orders.servicebus.windows.net --hub logs \
       --checkpoints https://ordersstg.blob.core.windows.net/checkpoints \
-      --event-pattern 'order: (.*)' --queue-arn orders=arn:aws:sqs:eu-west-1:111122223333:orders \
-      -o azure.rec
-  tandem capture eventhub --connection-string-env HUB --checkpoints-env STORAGE --checkpoints \
-      https://ordersstg.blob.core.windows.net/checkpoints --idle 5m -o azure.rec --append`,
+      --event-pattern '{.*}' --name process-order=orders -o azure.rec
+  tandem capture eventhub --connection-string-env HUB --checkpoints-env STORE \
+      --checkpoints https://ordersstg.blob.core.windows.net/checkpoints \
+      --bucket catalog=orders-catalog --pin --idle 5m -o azure.rec --append`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.captureEventHub(cmd.Context(), opts) },
 	}
