@@ -50,7 +50,7 @@ type ObserverOptions struct {
 	// QueueARNs has the ARN of the queue for the name of a Storage or Service Bus queue or topic. Others are made up.
 	QueueARNs map[string]string
 	Blobs     translate.BlobOptions
-	Verbatim  bool // no payload is translated
+	Verbatim  bool // no payload is translated, but for HTTP, whose requests may have access keys
 	Replays   bool // what a replay has fired is not left out
 	// Objects keeps the bytes of blobs; a [capture.Writer] of a folder does. With nil they are not kept.
 	Objects ObjectStore
@@ -98,8 +98,8 @@ func NewObserver(opts ObserverOptions) (*Observer, error) {
 	return o, nil
 }
 
-// Observe returns the invocation that x was, if its fate is [Recordable]; nil otherwise. An error says why a payload
-// could not be translated, in which case it is recorded as it is, or why an exchange is lost.
+// Observe returns the invocation that x was, if its fate is [Recordable]; nil otherwise. An error says why an exchange is
+// lost or, with an invocation, why that is of the payload as it came, or without the bytes of its blob.
 func (o *Observer) Observe(x *wiretap.Exchange) (*capture.Invocation, Fate, error) {
 	id := x.Request.Header.Get(InvocationIDHeader)
 	switch {
@@ -203,17 +203,17 @@ type call struct {
 func (o *Observer) payload(c *call) (*capture.Invocation, Fate, error) {
 	var inv *capture.Invocation
 	var err error
-	if !o.opts.Verbatim {
-		switch strings.ToLower(c.function.Trigger.Type) {
-		case "httptrigger":
-			return o.httpCall(c)
-		case "queuetrigger":
-			inv, err = o.queueCall(c)
-		case "servicebustrigger":
-			inv, err = o.serviceBusCall(c)
-		case "blobtrigger":
-			inv, err = o.blobCall(c)
-		}
+	trigger := strings.ToLower(c.function.Trigger.Type)
+	switch {
+	case trigger == "httptrigger":
+		return o.httpCall(c)
+	case o.opts.Verbatim:
+	case trigger == "queuetrigger":
+		inv, err = o.queueCall(c)
+	case trigger == "servicebustrigger":
+		inv, err = o.serviceBusCall(c)
+	case trigger == "blobtrigger":
+		inv, err = o.blobCall(c)
 	}
 	if inv == nil {
 		inv = o.verbatimCall(c)
@@ -224,7 +224,7 @@ func (o *Observer) payload(c *call) (*capture.Invocation, Fate, error) {
 func (o *Observer) httpCall(c *call) (*capture.Invocation, Fate, error) {
 	t, err := c.req.HTTP(c.function.Trigger.Name)
 	if err != nil {
-		return o.verbatimCall(c), Recordable, err
+		return nil, LostUnclear, err // as it came it may have an access key
 	}
 	if !o.opts.Replays && t.Header.Get(capture.MarkHeader) != "" {
 		return nil, LeftReplay, nil
@@ -237,7 +237,7 @@ func (o *Observer) httpCall(c *call) (*capture.Invocation, Fate, error) {
 	case errors.Is(err, translate.ErrUnrouted):
 		return nil, LeftRoute, nil
 	case err != nil:
-		return o.verbatimCall(c), Recordable, err
+		return nil, LostUnclear, err
 	}
 	inv := o.made(c.x, c.function.Name, translate.Source(Capturer, translate.KindHTTP, c.function.Name), event)
 	inv.Outcome = c.httpOutcome()

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"tandem/capture"
+	"tandem/capture/translate"
 	"tandem/capture/wiretap"
 )
 
@@ -61,7 +62,11 @@ func (r *Recorder) Done(x *wiretap.Exchange) {
 	r.stats.Seen++
 	inv, fate, err := r.observer.Observe(x)
 	if fate == Recordable {
-		if err != nil {
+		switch {
+		case err == nil:
+		case translate.IsTranslated(inv.Source):
+			r.note("without its bytes", &r.stats.NoObject, err)
+		default:
 			r.note("not translated", &r.stats.Untranslated, err)
 		}
 		r.write(inv)
@@ -118,10 +123,11 @@ type Stats struct {
 	Recorded int64          `json:"recorded"`
 	LeftOut  map[Fate]int64 `json:"leftOut"`
 	Lost     map[Fate]int64 `json:"lost"`
-	// NoOutcome and Untranslated count those of Recorded whose answer is not known, and whose payload is recorded as it
-	// came although there is a form of it for Lambda.
+	// These count those whose answer is not known, whose payload is recorded as it came although there is a form of it
+	// for Lambda, and whose blob's bytes could not be kept. They are in the other counts, too.
 	NoOutcome    int64 `json:"noOutcome"`
 	Untranslated int64 `json:"untranslated"`
+	NoObject     int64 `json:"noObject"`
 }
 
 func newStats() Stats { return Stats{LeftOut: make(map[Fate]int64), Lost: make(map[Fate]int64)} }
@@ -141,6 +147,9 @@ func (s Stats) String() string {
 	}
 	if s.Untranslated > 0 {
 		fmt.Fprintf(&b, "; of the recorded, %d not translated", s.Untranslated)
+	}
+	if s.NoObject > 0 {
+		fmt.Fprintf(&b, "; of the recorded, %d without the bytes of their blobs", s.NoObject)
 	}
 	return b.String()
 }

@@ -402,6 +402,38 @@ func TestWhatHasNoLambdaFormIsRecordedAsItCame(t *testing.T) {
 	}
 }
 
+func TestNoAccessKeyIsRecordedOrTold(t *testing.T) {
+	for _, url := range []string{"/v1/x/7?code=SECRET", "/v1/%zz?code=SECRET"} {
+		app := writeApp(t, "f", strings.Replace(httpBindings, "anonymous", "function", 1))
+		b := newBench(t, customhandler.RecorderOptions{
+			ObserverOptions: customhandler.ObserverOptions{App: app, Verbatim: true}}, answer(`{}`))
+		value := fmt.Sprintf(`{"Url":%q,"Method":"GET","Headers":{"X-Functions-Key":["SECRET"]}}`, url)
+		b.call("f", &customhandler.Request{Data: map[string]json.RawMessage{"in": json.RawMessage(value)}})
+		for _, inv := range b.seen() {
+			if strings.Contains(string(inv.Event), "SECRET") {
+				t.Errorf("recorded %s", inv.Event)
+			}
+		}
+		if s := b.recorder.Stats(); strings.Contains(b.log.String(), "SECRET") || s.Recorded+s.Lost[customhandler.LostUnclear] != 1 {
+			t.Errorf("%s\n%s", s, b.log.String())
+		}
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) PutObject(io.Reader) (string, int64, error) { return "", 0, errors.New("no room") }
+
+func TestABlobWhoseBytesCannotBeKeptIsRecorded(t *testing.T) {
+	b := newBench(t, customhandler.RecorderOptions{
+		ObserverOptions: customhandler.ObserverOptions{Objects: fullDisk{}}}, answer(`{}`))
+	b.call("import-catalog", customhandler.BlobTrigger{AccountURL: "https://a", Container: "c", Name: "n", Binary: true}.
+		Request("blob", customhandler.Sys{}))
+	if inv := b.one(); inv.Trigger != capture.TriggerS3 || len(inv.Objects) > 0 || b.recorder.Stats().NoObject != 1 {
+		t.Errorf("got %+v, %s", inv, b.recorder.Stats())
+	}
+}
+
 func TestWithoutTheAppsFilesTriggersAreGuessed(t *testing.T) {
 	request, err := customhandler.HTTPTrigger{URL: "/api/x", Method: "GET"}.Request("r", customhandler.Sys{})
 	if err != nil {

@@ -116,6 +116,10 @@ func (h *HTTP) request(r Request) (*http.Request, error) {
 	}
 	u, err := url.Parse(r.URL)
 	if err != nil {
+		var of *url.Error // names the URL, which may have a key in it
+		if errors.As(err, &of) {
+			err = of.Err
+		}
 		return nil, fmt.Errorf("the request's URL: %w", err)
 	}
 	header := make(http.Header, len(r.Header)) // net/http's names, whatever the case of r's

@@ -123,6 +123,10 @@ func TestWhatCannotBeAnEventIsAnError(t *testing.T) {
 	rewritten := func(from, to string) error {
 		return http(request, translate.HTTPOptions{Rewrites: map[string]string{from: to}})
 	}
+	secret := http(translate.Request{Method: "GET", URL: "/api/%zz?code=SECRET"}, translate.HTTPOptions{})
+	if secret == nil || strings.Contains(secret.Error(), "SECRET") {
+		t.Errorf("got %v", secret)
+	}
 	_, noID := translate.QueueEvent(translate.QueueMessage{}, "")
 	_, bytes := translate.QueueEvent(translate.QueueMessage{ID: "m", Body: []byte{0xff}}, "")
 	_, noName := translate.BlobEvent(translate.Blob{Container: "c"}, translate.BlobOptions{})
