@@ -17,8 +17,8 @@ func answered(x *wiretap.Exchange) bool {
 	return x.Response != nil && x.ResponseBody.Whole && !x.ResponseBody.Cut()
 }
 
-// brokenOff tells why an invocation failed that is not answered, as the host sees it: the connection was closed, or what
-// came was no HTTP. It is nil when the answer was only not copied, for then nobody knows.
+// brokenOff tells why an invocation failed that is not answered, as the host sees it: the connection was closed, or
+// what came was no HTTP. It is nil when the answer was only not copied, for then nobody knows.
 func brokenOff(x *wiretap.Exchange) *capture.Error {
 	if x.Broken != nil && !errors.Is(x.Broken, wiretap.ErrUnseen) {
 		return &capture.Error{Type: "HandlerGone", Message: x.Broken.Error()}

@@ -98,8 +98,8 @@ func NewObserver(opts ObserverOptions) (*Observer, error) {
 	return o, nil
 }
 
-// Observe returns the invocation that x was, if its fate is [Recordable]; nil otherwise. An error says why an exchange is
-// lost or, with an invocation, why that is of the payload as it came, or without the bytes of its blob.
+// Observe returns the invocation that x was, if its fate is [Recordable]; nil otherwise. An error says why an
+// exchange is lost or, with an invocation, why that is of the payload as it came, or without the bytes of its blob.
 func (o *Observer) Observe(x *wiretap.Exchange) (*capture.Invocation, Fate, error) {
 	id := x.Request.Header.Get(InvocationIDHeader)
 	switch {
@@ -131,7 +131,8 @@ func (o *Observer) invocation(x *wiretap.Exchange) (*capture.Invocation, Fate, e
 	}
 	req, err := ParseRequest(x.RequestBody.Bytes)
 	name, pathErr := url.PathUnescape(strings.TrimPrefix(rawPath(x.Request), "/"))
-	if err == nil && pathErr == nil && x.Request.Method == http.MethodPost && name != "" && !strings.Contains(name, "/") {
+	isName := pathErr == nil && name != "" && !strings.Contains(name, "/")
+	if err == nil && isName && x.Request.Method == http.MethodPost {
 		return o.payload(&call{x: x, req: req, function: o.function(name, req)})
 	}
 	switch fn := o.opts.App.Functions[name]; {

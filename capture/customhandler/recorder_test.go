@@ -414,7 +414,8 @@ func TestNoAccessKeyIsRecordedOrTold(t *testing.T) {
 				t.Errorf("recorded %s", inv.Event)
 			}
 		}
-		if s := b.recorder.Stats(); strings.Contains(b.log.String(), "SECRET") || s.Recorded+s.Lost[customhandler.LostUnclear] != 1 {
+		s := b.recorder.Stats()
+		if strings.Contains(b.log.String(), "SECRET") || s.Recorded+s.Lost[customhandler.LostUnclear] != 1 {
 			t.Errorf("%s\n%s", s, b.log.String())
 		}
 	}
@@ -458,8 +459,10 @@ func TestWithoutTheAppsFilesTriggersAreGuessed(t *testing.T) {
 
 func TestEveryExchangeIsAccountedFor(t *testing.T) {
 	b := newBench(t, customhandler.RecorderOptions{
-		ObserverOptions: customhandler.ObserverOptions{HTTP: map[string]translate.HTTPOptions{"": {Routes: []string{"GET /y"}}}},
-		Keep:            func(inv *capture.Invocation) bool { return !strings.Contains(string(inv.Event), "unwanted") },
+		ObserverOptions: customhandler.ObserverOptions{
+			HTTP: map[string]translate.HTTPOptions{"": {Routes: []string{"GET /y"}}},
+		},
+		Keep: func(inv *capture.Invocation) bool { return !strings.Contains(string(inv.Event), "unwanted") },
 	}, answer(`{}`))
 	send := func(method, path, body string, header ...string) {
 		req, err := http.NewRequest(method, b.url+path, strings.NewReader(body))
@@ -512,7 +515,8 @@ func TestEveryExchangeIsAccountedFor(t *testing.T) {
 }
 
 func TestAReplayIsRecordedOnDemand(t *testing.T) {
-	b := newBench(t, customhandler.RecorderOptions{ObserverOptions: customhandler.ObserverOptions{Replays: true}}, answer(`{}`))
+	b := newBench(t, customhandler.RecorderOptions{
+		ObserverOptions: customhandler.ObserverOptions{Replays: true}}, answer(`{}`))
 	c := customhandler.Client{URL: b.url, HTTP: b.client}
 	header := http.Header{capture.MarkHeader: {"r/i/t/0"}}
 	if _, _, err := c.Call(t.Context(), "process-order", "i", header, message("{}")); err != nil {
@@ -672,7 +676,8 @@ func TestWhatWasNotSeenWholeIsNotMadeUp(t *testing.T) {
 				t.Fatalf("got %s", stats)
 			}
 			out := sink.got[0].Outcome
-			if tt.status == "" && (out != nil || stats.NoOutcome != 1) || tt.status != "" && (out == nil || out.Status != tt.status) {
+			if tt.status == "" && (out != nil || stats.NoOutcome != 1) ||
+				tt.status != "" && (out == nil || out.Status != tt.status) {
 				t.Errorf("outcome %+v, %s", out, stats)
 			}
 		})

@@ -119,8 +119,8 @@ func (r *Request) object(name string) map[string]any {
 	return nil
 }
 
-// Blob returns the blob that fired a blob trigger. Its Params are not filled in. Where the payload does not say whether
-// it is binary, a value that is base64 of as many bytes as the blob has is taken for that.
+// Blob returns the blob that fired a blob trigger. Its Params are not filled in. Where the payload does not say
+// whether it is binary, a value that is base64 of as many bytes as the blob has is taken for that.
 func (r *Request) Blob(binding string, binary bool) (BlobTrigger, error) {
 	var t BlobTrigger
 	if err := t.locate(r.metadata("Uri"), r.metadata("BlobTrigger")); err != nil {

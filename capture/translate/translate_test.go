@@ -172,7 +172,8 @@ func TestAQueueMessageBecomesAnSQSRecord(t *testing.T) {
 	m.DequeueCount = 3
 	event, err = translate.QueueEvent(m, "")
 	got = read[events.SQSEvent](t, event, err).Records[0]
-	if got.Attributes["ApproximateReceiveCount"] != "3" || got.Attributes["ApproximateFirstReceiveTimestamp"] != "1777896000250" {
+	if got.Attributes["ApproximateReceiveCount"] != "3" ||
+		got.Attributes["ApproximateFirstReceiveTimestamp"] != "1777896000250" {
 		t.Errorf("a later delivery has the attributes %v", got.Attributes)
 	}
 }
@@ -214,7 +215,8 @@ func TestASessionBecomesAMessageGroup(t *testing.T) {
 	m.ID, m.SessionID = "", ""
 	event, err = translate.ServiceBusEvent(m, "")
 	got = read[events.SQSEvent](t, event, err).Records[0]
-	if got.MessageId != "sequence-42" || got.Attributes["MessageGroupId"] != "" || strings.HasSuffix(got.EventSourceARN, ".fifo") {
+	if got.MessageId != "sequence-42" || got.Attributes["MessageGroupId"] != "" ||
+		strings.HasSuffix(got.EventSourceARN, ".fifo") {
 		t.Errorf("without a session and an ID: %+v", got)
 	}
 }
@@ -256,7 +258,8 @@ func TestSequencersOfABlobAreInOrder(t *testing.T) {
 			last = got + pad[len(got):]
 		}
 	}
-	event, err := translate.BlobEvent(translate.Blob{Container: "c", Name: "n", Sequencer: "00000442ab"}, translate.BlobOptions{})
+	blob := translate.Blob{Container: "c", Name: "n", Sequencer: "00000442ab"}
+	event, err := translate.BlobEvent(blob, translate.BlobOptions{})
 	if got := read[events.S3Event](t, event, err).Records[0].S3.Object.Sequencer; got != "00000442AB" {
 		t.Errorf("Event Grid's became %s", got)
 	}

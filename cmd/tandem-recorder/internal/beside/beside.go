@@ -1,9 +1,9 @@
 // Package beside runs a custom handler of Azure Functions with a wiretap between it and the host.
 //
-// The host starts one program, tells it a port and calls it there. That program is the recorder: it starts the handler,
-// tells it another port, and passes bytes on between the two. It is in the handler's place in all that the host sees:
-// it listens when the handler does, gets its signals, and ends when it ends, with its exit code. When the recorder is
-// killed, the handler is killed too, and the host starts both again, as it does when a handler dies.
+// The host starts one program, tells it a port and calls it there. That program is the recorder: it starts the
+// handler, tells it another port, and passes bytes on between the two. It is in the handler's place in all that the
+// host sees: it listens when the handler does, gets its signals, and ends when it ends, with its exit code. When the
+// recorder is killed, the handler is killed too, and the host starts both again, as it does when a handler dies.
 package beside
 
 import (

@@ -117,7 +117,11 @@ func TestTheSampleApplicationIsRecordedUnderAHost(t *testing.T) {
 	}
 	for i, request := range traffic.Requests(12, 1) {
 		calls.Go(func() {
-			path := request.Path + map[bool]string{false: "?", true: "&"}[strings.Contains(request.Path, "?")] + fmt.Sprint("n=", i)
+			separator := "?"
+			if strings.Contains(request.Path, "?") {
+				separator = "&"
+			}
+			path := request.Path + separator + fmt.Sprint("n=", i)
 			req, err := http.NewRequest(request.Method, server.URL+"/api"+path, bytes.NewReader(request.Body))
 			if err != nil {
 				t.Error(err)

@@ -11,9 +11,9 @@ import (
 	"tandem/capture/translate"
 )
 
-// ReadSettings reads from the app's settings how what the handler gets becomes Lambda's events, and App from the folder
-// that the host starts handlers in. Complaints are about what could not be read of the app, which is a reason to guess
-// more and not to stop.
+// ReadSettings reads from the app's settings how what the handler gets becomes Lambda's events, and App from the
+// folder that the host starts handlers in. Complaints are about what could not be read of the app, which is a reason
+// to guess more and not to stop.
 //
 // Settings for several functions, queues or containers are lists: "orders=arn:…, returns=arn:…". In those of HTTP an
 // element without "=" is for all functions that have none of their own.

@@ -12,7 +12,8 @@ import (
 
 func settings(t *testing.T, env map[string]string) (customhandler.ObserverOptions, error) {
 	t.Helper()
-	opts, complaints, err := ReadSettings(func(name string) string { return env[name] }, "../../../../fixtures/orders/functionsapp")
+	const app = "../../../../fixtures/orders/functionsapp"
+	opts, complaints, err := ReadSettings(func(name string) string { return env[name] }, app)
 	if complaints != nil {
 		t.Error(complaints)
 	}
@@ -21,7 +22,8 @@ func settings(t *testing.T, env map[string]string) (customhandler.ObserverOption
 
 func TestSettingsAreListsByName(t *testing.T) {
 	opts, err := settings(t, map[string]string{
-		"TANDEM_FUNCTIONS": "create-order=orders-create", "TANDEM_QUEUES": "a=arn:1 ,\n b=arn:2,", "TANDEM_BUCKETS": "catalog=c",
+		"TANDEM_FUNCTIONS": "create-order=orders-create", "TANDEM_QUEUES": "a=arn:1 ,\n b=arn:2,",
+		"TANDEM_BUCKETS": "catalog=c",
 		"TANDEM_REGION": "eu-west-1", "TANDEM_VERBATIM": "TRUE", "TANDEM_RECORD_REPLAYS": "1",
 		"TANDEM_HTTP_FORMAT": "alb, labels=function-url", "TANDEM_HTTP_HOST": "api.example.com, v1=old.example.com",
 		"TANDEM_HTTP_STAGE": "prod", "TANDEM_HTTP_ROUTES": "GET /x,POST /customers/{id}",
