@@ -24,7 +24,7 @@ func TestSettingsAreListsByName(t *testing.T) {
 	opts, err := settings(t, map[string]string{
 		"TANDEM_FUNCTIONS": "create-order=orders-create", "TANDEM_QUEUES": "a=arn:1 ,\n b=arn:2,",
 		"TANDEM_BUCKETS": "catalog=c",
-		"TANDEM_REGION": "eu-west-1", "TANDEM_VERBATIM": "TRUE", "TANDEM_RECORD_REPLAYS": "1",
+		"TANDEM_REGION":  "eu-west-1", "TANDEM_VERBATIM": "TRUE", "TANDEM_RECORD_REPLAYS": "1",
 		"TANDEM_HTTP_FORMAT": "alb, labels=function-url", "TANDEM_HTTP_HOST": "api.example.com, v1=old.example.com",
 		"TANDEM_HTTP_STAGE": "prod", "TANDEM_HTTP_ROUTES": "GET /x,POST /customers/{id}",
 		"TANDEM_HTTP_REWRITES": "/api/c/{id}=/customers/{id}", "TANDEM_HTTP_MULTI_VALUE": "true",
