@@ -129,6 +129,8 @@ func explain(err error) error {
 	case errors.As(err, &response) && (response.StatusCode == 401 || response.StatusCode == 403):
 		return fmt.Errorf("the container for checkpoints may not be written (%s); the role Storage Blob Data "+
 			"Contributor is needed", response.ErrorCode)
+	case errors.As(err, &response): // says itself on a dozen lines
+		return fmt.Errorf("blob storage answers %d %s", response.StatusCode, response.ErrorCode)
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func (c *capturing) save(ctx context.Context) error {
 	c.unsaved = nil
 	for i, m := range moves {
 		if errs[i] != nil {
-			c.unsaved = fmt.Errorf("move the checkpoint of partition %s: %w", m.partition, errs[i])
+			c.unsaved = fmt.Errorf("move the checkpoint of partition %s: %w", m.partition, explain(errs[i]))
 			continue
 		}
 		m.saved = m.to.sequence

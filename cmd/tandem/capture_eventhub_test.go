@@ -127,7 +127,7 @@ func TestKilledHubCapturesLoseNothingAndRecordNothingTwice(t *testing.T) {
 			h.send(t, n+1, events[1])
 			late = append(late, events[2])
 		}
-		time.Sleep(time.Duration(rand.IntN(1500)) * time.Millisecond) // anywhere in what it does
+		time.Sleep(time.Duration(rand.IntN(4000)) * time.Millisecond) // before, at and behind its first checkpoints
 		p.kill()
 		h.send(t, round, late[:len(late)/2]...)
 		late = late[len(late)/2:]
