@@ -115,7 +115,8 @@ func records(encoding string, messages ...string) string {
 }
 
 const (
-	begins   = `Executing 'Functions.process-order' (Reason='New queue message detected on 'orders'.', Id=` + orderID + `)`
+	begins = `Executing 'Functions.process-order' (Reason='New queue message detected on 'orders'.', Id=` +
+		orderID + `)`
 	details1 = `Trigger Details: MessageId: m-1, DequeueCount: 2, InsertedOn: 2026-03-01T09:59:58.000+00:00`
 	succeeds = `Executed 'Functions.process-order' (Succeeded, Id=` + orderID + `, Duration=1,012ms)`
 	fails    = `Executed 'Functions.process-order' (Failed, Id=` + orderID + `, Duration=5ms)`
@@ -282,8 +283,9 @@ func TestATextThatCanBeReadInTwoWaysIsTold(t *testing.T) {
 	}
 }
 
-const blobEvent = `{"topic":"/subscriptions/s/storageAccounts/acct","subject":"/blobServices/default/containers/catalog` +
-	`/blobs/in/a b.csv","eventType":"Microsoft.Storage.BlobCreated","id":"831e1650","eventTime":"2026-03-01T10:00:00Z",` +
+const blobEvent = `{"topic":"/subscriptions/s/storageAccounts/acct","subject":"/blobServices/default/containers/` +
+	`catalog/blobs/in/a b.csv","eventType":"Microsoft.Storage.BlobCreated","id":"831e1650",` +
+	`"eventTime":"2026-03-01T10:00:00Z",` +
 	`"data":{"api":"PutBlob","contentType":"text/csv","contentLength":12,"eTag":"0x8D4BCC2E4835CD0",` +
 	`"url":"https://acct.blob.core.windows.net/catalog/in/a%20b.csv","sequencer":"0000000000000AB1"},"dataVersion":""}`
 
@@ -317,7 +319,8 @@ func TestEachKindOfContentIsToldByItself(t *testing.T) {
 			capture.FormatAPIGatewayV2, []string{`"rawPath":"/orders"`, `"rawQueryString":"x=1"`, `"body":"{}"`}},
 		{"a record of a gateway", `{"records":[{"category":"GatewayLogs","time":"2026-03-01T10:00:00Z","correlationId":` +
 			`"c-1","properties":{"method":"PUT","url":"https://a.example/orders/7","apiId":"orders-api","responseCode":204,` +
-			`"requestHeaders":{"Content-Length":"2","Content-Type":"application/json"},"requestBody":"{}","responseHeaders":{}}}]}`, KindGateway,
+			`"requestHeaders":{"Content-Length":"2","Content-Type":"application/json"},"requestBody":"{}",` +
+			`"responseHeaders":{}}}]}`, KindGateway,
 			"orders-api", capture.FormatAPIGatewayV2, []string{`"rawPath":"/orders/7"`, `"body":"{}"`}},
 		{"a Lambda event", `{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":"x"}]}`, KindLambda, "fallback",
 			capture.FormatSQS, []string{`"messageId":"1"`}},
@@ -453,11 +456,12 @@ func TestWhatIsNotKnownIsCountedAndItsPlaceTold(t *testing.T) {
 		{"a list of numbers", `[1,2]`, "", leftUnknown, false},
 		{"properties that cannot be read", `{"records":[{"category":"FunctionAppLogs","properties":"{'a"}]}`, "",
 			leftUnknown, false},
-		{"an event of another type", `{"eventType":"Microsoft.Storage.BlobRenamed","id":"1","data":{}}`, "", leftType, false},
+		{"an event of another type", `{"eventType":"Microsoft.Storage.BlobRenamed","id":"1","data":{}}`, "", leftType,
+			false},
 		{"a kind that was not asked for", blobEvent, KindQueue, leftKind, false},
 		{"JSON that was cut off", `{"method":"POST","url":"/a","headers":{},"body":"abc`, "", leftUnknown, false},
-		{"a request whose body was cut off", `{"function":"f","method":"POST","url":"/a","headers":{"Content-Length":"9"},` +
-			`"body":"abc"}`, "", leftCut, true},
+		{"a request whose body was cut off", `{"function":"f","method":"POST","url":"/a","headers":{"Content-Length":` +
+			`"9"},"body":"abc"}`, "", leftCut, true},
 		{"a gateway that logs no bodies", `{"records":[{"category":"GatewayLogs","properties":{"method":"GET","url":` +
 			`"https://a.example/"}}]}`, "", leftCut, true},
 		{"a gateway that logs no body of a POST", `{"records":[{"category":"GatewayLogs","properties":{"method":"POST",` +

@@ -216,8 +216,8 @@ func (r *reader) gateway(id string, rec *record) finding {
 		r.opts.nameOr(l.APIID, l.OperationID, l.APIID)))
 }
 
-// checkGatewayBody fails on a body that may not be all of what was sent: none, although there may have been one, or as
-// much as the log keeps.
+// checkGatewayBody fails on a body that may not be all of what was sent: none, although there may have been one, or
+// as much as the log keeps.
 func checkGatewayBody(x *exchange) error {
 	if err := x.checkLength(); err != nil {
 		return err
@@ -230,8 +230,8 @@ func checkGatewayBody(x *exchange) error {
 	return nil
 }
 
-// parseHTTPMessage reads an event that is a request or a response as HTTP has it: with "request:ID" or "response:ID" in
-// a line of its own before it, as the sample policy writes it, or with a content type that says which it is. Source:
+// parseHTTPMessage reads an event that is a request or a response as HTTP has it: with "request:ID" or "response:ID"
+// in a line of its own before it, as the sample policy writes it, or with a content type that says which it is. See
 // https://learn.microsoft.com/azure/api-management/api-management-log-to-eventhub-sample.
 func parseHTTPMessage(e *event) (*part, bool) {
 	id, kind, body := e.messageID, "", e.body

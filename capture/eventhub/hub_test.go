@@ -200,7 +200,8 @@ func linesOfARecordingComeBackAsTheyWere(t *testing.T, storage peers.Storage) {
 	if ids := got.ids(); !slices.Equal(ids, want) {
 		t.Errorf("%d recorded, %d sent", len(ids), len(want))
 	}
-	if report.Events != 3*each || !report.Complete || report.Partitions["2"].Checkpoint != each-1 || got.synced != 3*each {
+	if report.Events != 3*each || !report.Complete || report.Partitions["2"].Checkpoint != each-1 ||
+		got.synced != 3*each {
 		t.Errorf("report %+v, %d synced", report, got.synced)
 	}
 	if string(got.byID()["tandem-000007"].Event) != `{"n":7}` {
@@ -506,7 +507,8 @@ func blobsArePinnedWhileTheyAreAsTheyWere(t *testing.T, storage peers.Storage) {
 		t.Fatal(err)
 	}
 	access := container.PublicAccessTypeBlob
-	if _, err := client.CreateContainer(t.Context(), "catalog", &azblob.CreateContainerOptions{Access: &access}); err != nil {
+	_, err = client.CreateContainer(t.Context(), "catalog", &azblob.CreateContainerOptions{Access: &access})
+	if err != nil {
 		t.Fatal(err)
 	}
 	up, err := client.UploadBuffer(t.Context(), "catalog", "in/a b.csv", []byte("tea,3"), nil)

@@ -242,8 +242,8 @@ func (j *joiner) forget(a *attempt) {
 	delete(j.attempts, a.key)
 }
 
-// drop forgets the attempts that are made of nothing but events of a partition that was lost: who has it now reads them
-// again.
+// drop forgets the attempts that are made of nothing but events of a partition that was lost: who has it now reads
+// them again.
 func (j *joiner) drop(l *ledger) {
 	for _, a := range j.pending {
 		if !a.gone && !slices.ContainsFunc(a.holds, func(e *entry) bool { return e.ledger != l }) {

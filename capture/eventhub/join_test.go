@@ -58,8 +58,8 @@ func TestALedgerHoldsOnlyWhatIsOpen(t *testing.T) {
 	}
 }
 
-// TestWaitingTakesNoMoreMemoryThanAllowed feeds invocations that never end, and some whose end has no event. A hundred
-// thousand of them with TANDEM_SOAK.
+// TestWaitingTakesNoMoreMemoryThanAllowed feeds invocations that never end, and some whose end has no event: a
+// hundred thousand of them with TANDEM_SOAK.
 func TestWaitingTakesNoMoreMemoryThanAllowed(t *testing.T) {
 	const most = 200_000
 	n := 3000
@@ -133,7 +133,8 @@ func TestWhatComesLateIsTold(t *testing.T) {
 	o.feed(t, records("text", succeeds)) // again
 	o.feed(t, records("text", details1, logged))
 	report := o.end(t)
-	if f := report.Functions["process-order"]; f.Missing != 0 || f.Recorded != 1 || f.Invocations != 1 || f.Unended != 1 {
+	f := report.Functions["process-order"]
+	if f.Missing != 0 || f.Recorded != 1 || f.Invocations != 1 || f.Unended != 1 {
 		t.Errorf("function %+v, %+v", f, report)
 	}
 }

@@ -114,8 +114,8 @@ func (c *capturing) atEnd(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// shared reports whether every partition is read, here or elsewhere. A claim that is not renewed may be one of a process
-// that is gone, whose partitions are this one's before long. Until all are read, nobody is idle.
+// shared reports whether every partition is read, here or elsewhere. A claim that is not renewed may be one of a
+// process that is gone, whose partitions are this one's before long. Until all are read, nobody is idle.
 func (c *capturing) shared(now time.Time) bool {
 	for _, id := range c.partitions {
 		if c.ledgers[id] == nil && !c.store.elsewhere(id, now.Add(-c.opts.Expire)) {

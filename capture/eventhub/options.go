@@ -151,8 +151,8 @@ func set[T int | time.Duration](option *T, value T) {
 	}
 }
 
-// name returns the recording's name for the first of keys that it has one for, or else the first that is not empty, or
-// else the name for what nothing names.
+// name returns the recording's name for the first of keys that it has one for, or else the first that is not empty,
+// or else the name for what nothing names.
 func (o *Options) name(keys ...string) string {
 	own := o.Function
 	for _, key := range slices.Backward(keys) {

@@ -33,8 +33,8 @@ type Partition struct {
 	Checkpoint int64 `json:"checkpoint"`
 }
 
-// A Function compares the invocations of a function that were seen with those that were recorded. Invocations is always
-// the sum of Recorded, Missing and Open.
+// A Function compares the invocations of a function that were seen with those that were recorded. Invocations is
+// always the sum of Recorded, Missing and Open.
 type Function struct {
 	Invocations int64 `json:"invocations"`
 	Recorded    int64 `json:"recorded"`
@@ -45,7 +45,7 @@ type Function struct {
 	// Of the recorded:
 	Failed    int64                    `json:"failed"`    // that ended with an error
 	Unended   int64                    `json:"unended"`   // whose end, or whose answer, did not come
-	Ambiguous int64                    `json:"ambiguous"` // that logged several events, or one that can be read in two ways
+	Ambiguous int64                    `json:"ambiguous"` // that logged several events, or one with two readings
 	Unpinned  int64                    `json:"unpinned"`  // whose blob was gone or another one already
 	Formats   map[capture.Format]int64 `json:"formats"`
 }

@@ -71,19 +71,23 @@ variables.`,
 	f.StringVar(&opts.checkpoints, "checkpoints", "", "`URL` of the Blob container for checkpoints (required)")
 	f.StringVar(&opts.checkpointsEnv, "checkpoints-env", "",
 		"environment `variable` with the connection string of that container's account")
-	f.StringVar(&opts.from, "from", "earliest", "`where` partitions without a checkpoint begin: earliest, latest or a time")
+	f.StringVar(&opts.from, "from", "earliest",
+		"`where` partitions without a checkpoint begin: earliest, latest or a time")
 	f.StringVar(&opts.until, "until", "", "`time` before which events came to the hub (default never)")
 	f.DurationVar(&opts.idle, "idle", 0, "end when nothing has come for so long (default never)")
 	f.StringVar(&opts.kind, "kind", "auto", "take one `kind` alone: "+kindList())
-	f.StringVar(&opts.pattern, "event-pattern", "", "`RE2` expression that finds events in the messages of a function's log")
+	f.StringVar(&opts.pattern, "event-pattern", "",
+		"`RE2` expression that finds events in the messages of a function's log")
 	f.StringVar(&opts.function, "function", "", "`name` of the function where nothing in the hub says it")
 	f.StringArrayVar(&opts.names, "name", nil,
 		"FROM=`TO`: the recording's name for a function of Azure's, a container, a queue or an API; may be repeated")
 	f.StringArrayVar(&opts.formats, "format", nil,
 		"`FORMAT` of HTTP events: apigw-v2, apigw-v1, function-url or alb; FUNCTION=FORMAT for one (default apigw-v2)")
-	f.StringArrayVar(&opts.routes, "route", nil, "route `key` of the API, such as 'POST /orders/{id}' (default all paths)")
+	f.StringArrayVar(&opts.routes, "route", nil,
+		"route `key` of the API, such as 'POST /orders/{id}' (default all paths)")
 	f.StringVar(&opts.prefix, "prefix", "api", "what the app's `paths` begin with; / is none")
-	f.StringArrayVar(&opts.queueARNs, "queue-arn", nil, "QUEUE=`ARN` or FUNCTION=ARN: the queue that messages seem to be from")
+	f.StringArrayVar(&opts.queueARNs, "queue-arn", nil,
+		"QUEUE=`ARN` or FUNCTION=ARN: the queue that messages seem to be from")
 	f.StringArrayVar(&opts.bucket, "bucket", nil, "CONTAINER=`BUCKET`: the bucket that blobs seem to be in")
 	f.BoolVar(&opts.pin, "pin", false, "keep the bytes of the blobs that Event Grid tells of")
 	f.BoolVar(&opts.json, "json", false, "print the statement of completeness as one JSON document")
@@ -148,8 +152,8 @@ func (opts captureEventHubOptions) isFolder() bool {
 	return opts.out.out != "-" && !journal.IsFile(opts.out.out)
 }
 
-// owner names the process after its recording, which no other process writes: when it is started again, the partitions
-// are its own at once.
+// owner names the process after its recording, which no other process writes: when it is started again, the
+// partitions are its own at once.
 func (opts captureEventHubOptions) owner() (string, error) {
 	if !opts.isFolder() {
 		return "", nil
@@ -216,16 +220,17 @@ func (opts captureEventHubOptions) parse(now time.Time) (o eventhub.Options, err
 		flag string
 		from []string
 		into *map[string]string
-	}{{"name", opts.names, &o.Names}, {"queue-arn", opts.queueARNs, &o.QueueARNs}, {"bucket", opts.bucket, &o.Blobs.Buckets}} {
+	}{
+		{"name", opts.names, &o.Names}, {"queue-arn", opts.queueARNs, &o.QueueARNs},
+		{"bucket", opts.bucket, &o.Blobs.Buckets},
+	} {
 		if *pairs.into, err = parsePairs(pairs.flag, pairs.from); err != nil {
 			return o, err
 		}
 	}
 	o.HTTP = opts.http()
-	if opts.pin {
-		if !opts.isFolder() {
-			return o, errors.New("--pin needs a recording that is a folder")
-		}
+	if opts.pin && !opts.isFolder() {
+		return o, errors.New("--pin needs a recording that is a folder")
 	}
 	if opts.json && opts.out.out == "-" {
 		return o, errors.New("--json and -o - both want stdout")
