@@ -242,12 +242,12 @@ func (c *capturing) event(ctx context.Context, r *reading, ev *azeventhubs.Recei
 	c.report.Events++
 	e := newEvent(r.partition, ev)
 	entry := r.add(ev.SequenceNumber, ev.Offset)
-	defer entry.release()
 	for _, f := range c.reader.read(e) {
 		if err := c.find(ctx, f, e, entry); err != nil {
-			return fmt.Errorf("event %s: %w", e.place(), err)
+			return fmt.Errorf("event %s: %w", e.place(), err) // it stays open, so that no checkpoint passes it
 		}
 	}
+	entry.release()
 	return nil
 }
 

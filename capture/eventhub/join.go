@@ -225,7 +225,8 @@ func (j *joiner) retire(a *attempt) error {
 			j.missed.add(a.key)
 		}
 	} else {
-		j.report.Left[leftRoute]++
+		e := a.holds[0]
+		j.report.leave(finding{left: leftRoute}, &event{partition: e.ledger.partition, sequence: e.sequence})
 	}
 	j.forget(a)
 	return nil

@@ -1,12 +1,19 @@
 package eventhub
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
+
+	"tandem/capture"
 )
 
 func TestALedgerCoversWhatIsDoneWithAndNoMore(t *testing.T) {
@@ -152,4 +159,47 @@ func TestTheEventsOfALostPartitionAreLeftToItsNextReader(t *testing.T) {
 	if o.end(t); len(o.sink.all) != 1 || o.sink.all[0].ID == orderID {
 		t.Errorf("recorded %v", o.sink.all)
 	}
+}
+
+// TestWhatCouldNotBeRecordedIsNotPassed breaks the sink and the source of blobs.
+func TestWhatCouldNotBeRecordedIsNotPassed(t *testing.T) {
+	errBroken := errors.New("broken")
+	for _, tt := range []struct {
+		name string
+		body string
+		set  func(*offline)
+	}{
+		{"a whole invocation", lineOf("tandem-1"), func(o *offline) { o.opts.Sink = brokenSink{errBroken} }},
+		{"one of several parts", records("text", details1, logged, succeeds), func(o *offline) {
+			o.opts.Sink, o.opts.MaxPending = brokenSink{errBroken}, 1
+		}},
+		{"a blob that cannot be read", blobEvent, func(o *offline) { o.opts.Pin = brokenPinner{errBroken} }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := newOffline(t, Options{Pattern: orderPattern})
+			o.feed(t, lineOf("tandem-0"))
+			tt.set(o)
+			err := o.take(t.Context(), batch{ledger: o.from.ledger, events: []*azeventhubs.ReceivedEventData{{
+				EventData: azeventhubs.EventData{Body: []byte(tt.body)}, SequenceNumber: 1, EnqueuedTime: &enqueued,
+			}}})
+			if !errors.Is(err, errBroken) {
+				t.Fatalf("error %v", err)
+			}
+			if e := o.from.covered(); e == nil || e.sequence != 0 {
+				t.Errorf("the checkpoint would move to %+v", e)
+			}
+		})
+	}
+}
+
+type brokenSink struct{ error }
+
+func (s brokenSink) Write(*capture.Invocation) error { return s.error }
+func (s brokenSink) Sync() error                     { return s.error }
+func (s brokenSink) AddLost(int64)                   {}
+
+type brokenPinner struct{ error }
+
+func (p brokenPinner) Open(context.Context, string, string) (io.ReadCloser, error) {
+	return nil, p.error
 }
