@@ -22,11 +22,14 @@ func NewAssembler(observer Observer, maxBody int) *Assembler {
 	return &Assembler{observer: observer, maxBody: maxBody, conns: make(map[uint64]*conn)}
 }
 
-// Why exchanges are broken.
+// ErrUnseen is in the Broken of exchanges that may have gone well: nobody knows, for some of it was not copied, or the
+// watching ended. Others have failed.
+var ErrUnseen = errors.New("some of it was not copied")
+
+// Why else exchanges are broken.
 var (
-	errGap      = errors.New("some of it was not copied")
 	errClosed   = errors.New("the connection was closed before its end")
-	errEnded    = errors.New("nobody watched any more before its end")
+	errEnded    = fmt.Errorf("%w: nobody watched any more before its end", ErrUnseen)
 	errUnasked  = errors.New("the server spoke without being asked")
 	errTooEarly = errors.New("the server answered the next request before this one was whole")
 )
@@ -46,10 +49,10 @@ func (a *Assembler) Add(s Segment) {
 	}
 	switch s.Kind {
 	case Open:
-		c.abandon(errGap)
+		c.abandon(ErrUnseen)
 		c.synced = true
 	case Resume:
-		c.abandon(errGap)
+		c.abandon(ErrUnseen)
 		c.serverLast = s.ServerLast
 	case Client:
 		c.fromClient(s.Data, s.At)

@@ -189,7 +189,7 @@ func (t *Tap) close(conn uint64, reason error) {
 	default: // whether it fits or not: there are no more of these than there were connections
 		s := Segment{Kind: Close, Conn: conn, At: t.now()}
 		if l.gap {
-			s.Data = []byte("what passed before the end was not copied")
+			t.push(Segment{Kind: Resume, Conn: conn, ServerLast: l.serverLast, At: s.At})
 		}
 		if reason != nil {
 			s.Data = []byte(reason.Error())

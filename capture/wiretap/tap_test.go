@@ -96,8 +96,8 @@ func TestNextObserverKnowsWhatWaitsForAnAnswer(t *testing.T) {
 	for range 2 { // as often as may be
 		tap.Restart()
 		want := []string{
-			"1 resume, server last", "1 > GET /next", "2 resume, server last", "3 resume", "4 resume, server last",
-			"1 < late", "4 > GET", "0 note note",
+			"1 resume, server last", "1 > GET /next", "2 resume, server last", "3 resume", "4 resume, server last", "1 < late",
+			"4 > GET", "0 note note",
 		}
 		var got []string
 		for range len(want) - 3 {
@@ -130,5 +130,26 @@ func TestClosedTapGivesWhatItHolds(t *testing.T) {
 		if _, err := tap.Next(t.Context()); err != io.EOF {
 			t.Errorf("got %v", err)
 		}
+	}
+}
+
+func TestAConnectionThatEndsBehindAGapIsNotTakenForBrokenOff(t *testing.T) {
+	tap := NewTap(3 * overhead)
+	conn := tap.open()
+	tap.pass(conn, Client, []byte("GET / HTTP/1.1\r\nHost: h\r\n\r\n"))
+	tap.pass(conn, Server, make([]byte, 3*overhead)) // there is no room for it
+	tap.close(conn, nil)
+	tap.Close()
+	var done []*Exchange
+	a := NewAssembler(Observer{Done: func(x *Exchange) { done = append(done, x) }}, 1<<10)
+	for {
+		s, err := tap.Next(t.Context())
+		if err != nil {
+			break
+		}
+		a.Add(s)
+	}
+	if len(done) != 1 || !errors.Is(done[0].Broken, ErrUnseen) {
+		t.Errorf("got %+v", done)
 	}
 }

@@ -30,8 +30,8 @@ it; a file is then named .jsonl.zst.age. To go on with one, no key is needed.`,
 		Example: `  tandem capture import events/ --function create-order -o orders.rec
   tandem capture http --to https://api.example.com --function f -o orders.rec`,
 	}
-	cmd.AddCommand(a.captureCloudWatchCommand(), a.captureCollectCommand(), a.captureHTTPCommand(),
-		a.captureImportCommand(), a.captureS3Command(), a.captureSQSCommand())
+	cmd.AddCommand(a.captureCloudWatchCommand(), a.captureCollectCommand(), a.captureEventHubCommand(),
+		a.captureHTTPCommand(), a.captureImportCommand(), a.captureS3Command(), a.captureSQSCommand())
 	return cmd
 }
 

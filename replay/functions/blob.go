@@ -12,6 +12,7 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/customhandler"
+	"tandem/capture/translate"
 	"tandem/replay"
 )
 
@@ -73,7 +74,7 @@ func (h *Handler) fireObjects(ctx context.Context, inv *capture.Invocation) (*ca
 		case err != nil:
 			return replay.TransportFailure(ctx, fmt.Errorf("blob %s: %w", t.Name, err))
 		case failed != nil:
-			out.Status = statusOf(failed)
+			out.Status = translate.Failed(failed).Status
 			if out.Error == nil {
 				out.Error = failed
 			}

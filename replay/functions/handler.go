@@ -110,17 +110,6 @@ func (h *Handler) binding(byTrigger string) string {
 
 func (h *Handler) sys() customhandler.Sys { return customhandler.NewSys(h.opts.Function, time.Now()) }
 
-// timedOut is the type of the error of a function that the host stopped.
-const timedOut = "Timeout"
-
-// statusOf is the status of an invocation that ended in this error.
-func statusOf(failed *capture.Error) capture.Status {
-	if failed.Type == timedOut {
-		return capture.StatusTimeout
-	}
-	return capture.StatusFunctionError
-}
-
 // call invokes the function. Failed is why the invocation failed, nil when it succeeded; err means that its outcome
 // is not known.
 func (h *Handler) call(ctx context.Context, req *customhandler.Request) (failed *capture.Error, err error) {
@@ -129,15 +118,5 @@ func (h *Handler) call(ctx context.Context, req *customhandler.Request) (failed 
 		header.Set(capture.MarkHeader, mark.String())
 	}
 	_, status, err := h.client.Call(ctx, h.opts.Function, customhandler.NewInvocationID(), header, req)
-	switch {
-	case errors.Is(err, customhandler.ErrTimedOut):
-		return &capture.Error{Type: timedOut, Message: err.Error()}, nil
-	case errors.Is(err, customhandler.ErrMalformed):
-		return &capture.Error{Type: "MalformedResponse", Message: err.Error()}, nil
-	case err != nil:
-		return nil, err
-	case status < 200 || status > 299:
-		return &capture.Error{Message: fmt.Sprintf("the handler answered %d", status)}, nil
-	}
-	return nil, nil
+	return customhandler.Failure(status, err)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tandem/capture"
+	"tandem/capture/translate"
 	"tandem/replay"
 )
 
@@ -123,21 +124,13 @@ func requestBody(event *httpEvent) io.Reader {
 func answered(resp *http.Response, body []byte) (*capture.Outcome, error) {
 	after := resp.Header.Get("Retry-After")
 	refused := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable
-	switch {
-	case refused && after != "":
+	if refused && after != "" {
 		out := &capture.Outcome{
 			Status: capture.StatusThrottled, HTTP: capture.NewHTTPAnswer(resp.StatusCode, resp.Header, body),
 		}
 		return nil, &replay.ThrottledError{After: retryAfter(after, time.Now()), Outcome: out}
-	case resp.StatusCode == http.StatusInternalServerError && len(body) == 0:
-		return &capture.Outcome{
-			Status: capture.StatusFunctionError,
-			Error:  &capture.Error{Message: "the host answered 500 with an empty body"},
-		}, nil
 	}
-	return &capture.Outcome{
-		Status: capture.StatusOK, HTTP: capture.NewHTTPAnswer(resp.StatusCode, resp.Header, body),
-	}, nil
+	return translate.HTTPOutcome(resp.StatusCode, resp.Header, body), nil
 }
 
 // retryAfter reads a delay in seconds or a date; what is neither is no delay.

@@ -10,6 +10,7 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/customhandler"
+	"tandem/capture/translate"
 	"tandem/replay"
 )
 
@@ -100,7 +101,7 @@ func (h *Handler) fireMessages(ctx context.Context, inv *capture.Invocation) (*c
 		}
 	}
 	if acked == 0 && len(messages) > 0 {
-		out.Status = statusOf(out.Error)
+		out.Status = translate.Failed(out.Error).Status
 	}
 	return out, nil
 }

@@ -114,7 +114,9 @@ func NewFunctions(ctx context.Context, opts FunctionsOptions) (*Functions, error
 			f.routes = append(f.routes, fn)
 		}
 	}
-	slices.SortStableFunc(f.routes, func(a, b *azureFunction) int { return compareRoutes(a.route, b.route) })
+	slices.SortStableFunc(f.routes, func(a, b *azureFunction) int {
+		return customhandler.CompareRoutes(a.route, b.route)
+	})
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	if err := f.startHandlers(ctx); err != nil {
 		return nil, errors.Join(err, f.Close())

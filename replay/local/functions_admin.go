@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/capture"
 	"tandem/capture/customhandler"
 )
 
@@ -123,9 +124,13 @@ func (f *Functions) serveSeam(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	inv := newInvocation(fn, r, r.Header.Get(customhandler.InvocationIDHeader))
+	header := make(http.Header) // a recorder beside the handler passes over what has a mark
+	if mark := r.Header.Get(capture.MarkHeader); mark != "" {
+		header.Set(capture.MarkHeader, mark)
+	}
 	inv.send = func(ctx context.Context, client *http.Client, url string) (*http.Response, error) {
 		c := customhandler.Client{URL: url, HTTP: client}
-		return c.Post(ctx, fn.name, inv.id, nil, payload)
+		return c.Post(ctx, fn.name, inv.id, header, payload)
 	}
 	resp, err := f.invoke(r.Context(), inv)
 	switch {

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"tandem/capture/customhandler"
 )
 
 // defaultFunctionTimeout is what the Consumption plan gives a function when host.json does not say:
@@ -38,7 +40,7 @@ type azureFunction struct {
 	outputs  []binding
 
 	// Of HTTP triggers:
-	route   *route
+	route   *customhandler.Route
 	methods []string // in upper case; nil for all
 	auth    authLevel
 	plain   bool // it has an HTTP trigger, an HTTP output and nothing else
@@ -268,7 +270,7 @@ func (fn *azureFunction) readHTTPTrigger() error {
 		template = *t.Route
 	}
 	var err error
-	fn.route, err = parseRoute(template)
+	fn.route, err = customhandler.ParseRoute(template)
 	return err
 }
 
@@ -284,14 +286,14 @@ func (app *functionsApp) checkRoutes() error {
 		if fn.route == nil || fn.disabled {
 			continue
 		}
-		full := strings.ToLower(strings.Trim(app.prefix+"/"+strings.Trim(fn.route.template, "/"), "/"))
+		full := strings.ToLower(strings.Trim(app.prefix+"/"+strings.Trim(fn.route.Template, "/"), "/"))
 		first, _, _ := strings.Cut(full, "/")
 		if slices.Contains([]string{"admin", "runtime", "tandem"}, first) {
 			return fmt.Errorf("%s: the route /%s belongs to the host; set another in its function.json",
 				filepath.Join(app.dir, fn.name), full)
 		}
 		for _, other := range served {
-			if fn.route.same(other.route) && overlap(fn.methods, other.methods) {
+			if fn.route.Same(other.route) && overlap(fn.methods, other.methods) {
 				return fmt.Errorf("%s: functions %s and %s both answer /%s; change the route or the methods of one",
 					app.dir, other.name, fn.name, full)
 			}

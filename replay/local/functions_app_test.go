@@ -108,7 +108,7 @@ func TestAppIsReadWithItsDefaults(t *testing.T) {
 		t.Errorf("app %+v", app)
 	}
 	fn := app.functions[0]
-	if fn.auth != authFunction || fn.route.template != "hello" || !fn.answers("DELETE") || fn.plain {
+	if fn.auth != authFunction || fn.route.Template != "hello" || !fn.answers("DELETE") || fn.plain {
 		t.Errorf("function %+v", fn)
 	}
 }

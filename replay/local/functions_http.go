@@ -84,7 +84,7 @@ func (f *Functions) find(r *http.Request) (*azureFunction, map[string]string) {
 	}
 	path = strings.TrimSuffix(path, "/")
 	for _, fn := range f.routes {
-		if params, ok := fn.route.match(path); ok && fn.answers(r.Method) {
+		if params, ok := fn.route.Match(path); ok && fn.answers(r.Method) {
 			return fn, params
 		}
 	}

@@ -1,4 +1,4 @@
-package local
+package customhandler
 
 import (
 	"fmt"
@@ -50,12 +50,12 @@ func TestRouteTemplates(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			rt, err := parseRoute(tt.template)
+			rt, err := ParseRoute(tt.template)
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := "no"
-			if params, ok := rt.match(tt.path); ok {
+			if params, ok := rt.Match(tt.path); ok {
 				got = fmt.Sprint(params)
 			}
 			if got != tt.want {
@@ -80,7 +80,7 @@ func TestRouteTemplateErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parseRoute(tt.template)
+			_, err := ParseRoute(tt.template)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.template) {
 				t.Errorf("got %v, want it to name the template and say %q", err, tt.want)
 			}
@@ -90,18 +90,18 @@ func TestRouteTemplateErrors(t *testing.T) {
 
 func TestRoutesAreTriedFromTheMostSpecific(t *testing.T) {
 	want := []string{"a", "a/b", "a/{n:int}", "a/{x}", "a/{x}/c", "a/{*rest}", "{x}", "{*all}"}
-	var routes []*route
+	var routes []*Route
 	for _, template := range want {
-		rt, err := parseRoute(template)
+		rt, err := ParseRoute(template)
 		if err != nil {
 			t.Fatal(err)
 		}
-		routes = append([]*route{rt}, routes...)
+		routes = append([]*Route{rt}, routes...)
 	}
-	slices.SortStableFunc(routes, compareRoutes)
+	slices.SortStableFunc(routes, CompareRoutes)
 	for i, rt := range routes {
-		if rt.template != want[i] {
-			t.Errorf("place %d has %s, want %s", i, rt.template, want[i])
+		if rt.Template != want[i] {
+			t.Errorf("place %d has %s, want %s", i, rt.Template, want[i])
 		}
 	}
 }
@@ -111,11 +111,11 @@ func FuzzRoute(f *testing.F) {
 	f.Add("{**x:length(1,2)}", "%2F/a")
 	f.Add("{a=b}", "")
 	f.Fuzz(func(t *testing.T, template, path string) {
-		rt, err := parseRoute(template)
+		rt, err := ParseRoute(template)
 		if err != nil {
 			return
 		}
-		params, ok := rt.match(strings.Trim(path, "/"))
+		params, ok := rt.Match(strings.Trim(path, "/"))
 		if ok && len(params) > len(rt.segments) {
 			t.Errorf("%q on %q: more parameters than segments: %v", template, path, params)
 		}

@@ -1,4 +1,4 @@
-package local
+package customhandler
 
 import (
 	"fmt"
@@ -10,11 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// A route is a parsed route template: literals, {name}, {name:constraint}, {name?}, {name=default} and {*name}.
+// A Route is the parsed route template of an HTTP trigger: literals, {name}, {name:constraint}, {name?},
+// {name=default} and {*name}.
 //
 // Syntax: https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-templates.
-type route struct {
-	template string
+type Route struct {
+	Template string
 	segments []segment
 }
 
@@ -31,8 +32,9 @@ type segment struct {
 // A constraint tells whether a parameter takes a value.
 type constraint func(value string) bool
 
-func parseRoute(template string) (*route, error) {
-	rt := &route{template: template}
+// ParseRoute reads a template. It fails on what is none, and on constraints that are not known here.
+func ParseRoute(template string) (*Route, error) {
+	rt := &Route{Template: template}
 	trimmed := strings.Trim(template, "/")
 	if trimmed == "" {
 		return rt, nil
@@ -95,8 +97,8 @@ func parseSegment(part string) (segment, error) {
 
 var parameterName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
-// match returns what the parameters take of an escaped path below the route prefix, without slashes at its ends.
-func (rt *route) match(path string) (params map[string]string, ok bool) {
+// Match returns what the parameters take of an escaped path below the route prefix, without slashes at its ends.
+func (rt *Route) Match(path string) (params map[string]string, ok bool) {
 	var parts []string
 	if path != "" {
 		parts = strings.Split(path, "/")
@@ -157,13 +159,13 @@ func (s *segment) rank() int {
 	}
 }
 
-// compareRoutes orders routes so that the first that matches is the one to take: literals before parameters.
-func compareRoutes(a, b *route) int {
+// CompareRoutes orders routes so that the first that matches is the one to take: literals before parameters.
+func CompareRoutes(a, b *Route) int {
 	return slices.CompareFunc(a.segments, b.segments, func(x, y segment) int { return x.rank() - y.rank() })
 }
 
-// same tells whether two routes match the same paths, which is so if they differ in names and case only.
-func (rt *route) same(other *route) bool {
+// Same tells whether two routes match the same paths, which is so if they differ in names and case only.
+func (rt *Route) Same(other *Route) bool {
 	return slices.EqualFunc(rt.segments, other.segments, func(x, y segment) bool {
 		return x.rank() == y.rank() && strings.EqualFold(x.literal, y.literal) &&
 			len(x.constraints) == 0 && len(y.constraints) == 0
