@@ -210,6 +210,7 @@ func (l *Lambda) start(j *job) (env *environment, failed *runtimeapi.Response, e
 	defer stop()
 	err = env.host.Ready(ctx)
 	if err == nil {
+		env.process.flush() // so that what it wrote comes before START
 		return env, nil, nil
 	}
 	env.process.kill()
