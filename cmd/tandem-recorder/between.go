@@ -45,7 +45,7 @@ func stepBetween(c config, l *ledger, stdout, stderr io.Writer) (*between, error
 			l.log.Printf("the function cannot be served any more: %v", err)
 		}
 	}()
-	b.workers = startWorkers(tap, l, stdout, stderr)
+	b.workers = startWorkers(workerCommand, tap, l, stdout, stderr)
 	return b, nil
 }
 

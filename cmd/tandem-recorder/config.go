@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"tandem/capture"
+	"tandem/capture/redact"
 	"tandem/capture/runtimeapi"
 )
 
@@ -29,6 +32,7 @@ type config struct {
 	buffer       int     // bytes of invocations that wait for the sink
 	flushTimeout time.Duration
 	concurrency  int
+	redactor     capture.Redactor // nil for none
 }
 
 // The defaults. A flush counts against the function's duration, so a sink that does not answer gets a second of it,
@@ -40,15 +44,20 @@ const (
 
 // readConfig reads all variables, and reports all that is wrong with them.
 func readConfig(getenv func(string) string) (config, error) {
-	c := config{
-		platform: getenv("AWS_LAMBDA_RUNTIME_API"),
-		upstream: getenv("TANDEM_RUNTIME_API"),
-		function: getenv("AWS_LAMBDA_FUNCTION_NAME"),
-		token:    getenv("TANDEM_SINK_TOKEN"),
+	c, err := readRecording(getenv)
+	c.platform = getenv("AWS_LAMBDA_RUNTIME_API")
+	c.upstream = cmp.Or(getenv("TANDEM_RUNTIME_API"), c.platform)
+	for _, address := range []string{c.platform, c.upstream} {
+		if _, _, badAddress := net.SplitHostPort(address); badAddress != nil {
+			return c, errors.Join(fmt.Errorf("the address of the Runtime API is %q, not host:port", address), err)
+		}
 	}
-	if c.upstream == "" {
-		c.upstream = c.platform
-	}
+	return c, err
+}
+
+// readRecording reads those that say what is recorded, and where to.
+func readRecording(getenv func(string) string) (config, error) {
+	c := config{function: getenv("AWS_LAMBDA_FUNCTION_NAME"), token: getenv("TANDEM_SINK_TOKEN")}
 	var errs []error
 	number := func(name string, value *int, otherwise, atLeast int) {
 		*value = otherwise
@@ -69,12 +78,6 @@ func readConfig(getenv func(string) string) (config, error) {
 	number("TANDEM_MAX_EVENT", &c.maxEvent, runtimeapi.MaxPayload, 1)
 	number("TANDEM_BUFFER", &c.buffer, defaultBuffer, 1)
 	number("AWS_LAMBDA_MAX_CONCURRENCY", &c.concurrency, 1, 1)
-	for _, address := range []string{c.platform, c.upstream} {
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			errs = append(errs, fmt.Errorf("the address of the Runtime API is %q, not host:port", address))
-			break
-		}
-	}
 	c.sample = 1
 	if text := getenv("TANDEM_SAMPLE"); text != "" {
 		rate, err := strconv.ParseFloat(text, 64)
@@ -95,7 +98,35 @@ func readConfig(getenv func(string) string) (config, error) {
 	if c.sink, err = parseSink(getenv("TANDEM_SINK")); err != nil {
 		errs = append(errs, err)
 	}
+	if c.redactor, err = readRedactor(getenv); err != nil {
+		errs = append(errs, err)
+	}
 	return c, errors.Join(errs...)
+}
+
+// readRedactor reads what is to be replaced in invocations before they leave the environment. Errors do not repeat
+// the key.
+func readRedactor(getenv func(string) string) (capture.Redactor, error) {
+	switch no := getenv("TANDEM_NO_REDACT"); no {
+	case "":
+	case "1":
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("TANDEM_NO_REDACT=%q is not 1", no)
+	}
+	var opts redact.Options
+	var err error
+	if opts.Rules, err = redact.ParseRules([]byte(getenv("TANDEM_REDACT"))); err != nil {
+		return nil, fmt.Errorf("TANDEM_REDACT: %w", err)
+	}
+	if key := getenv("TANDEM_REDACT_KEY"); key != "" {
+		opts.Key = []byte(key)
+	}
+	r, err := redact.New(opts)
+	if err != nil {
+		return nil, fmt.Errorf("TANDEM_REDACT_KEY: %w", err)
+	}
+	return r, nil
 }
 
 // parseSink reads TANDEM_SINK. It does not repeat it in errors, because it may have a password.

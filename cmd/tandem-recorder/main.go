@@ -26,11 +26,14 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-const usage = `tandem-recorder records a Lambda function's invocations from inside its environment.
+const usage = `tandem-recorder records a Lambda function's invocations from inside its environment, and those of an Azure custom
+handler beside it.
 
 usage: tandem-recorder            what Lambda starts in /opt/extensions
        tandem-recorder address    print where the runtime is to find its API
        tandem-recorder start      the same, and start the recorder if need be
+       tandem-recorder handler -- COMMAND…
+                                  run an Azure custom handler and record it, as host.json's executable
        tandem-recorder version
 
 It is configured by TANDEM_… variables, which docs/capture.md describes.
@@ -54,6 +57,14 @@ func run(args []string, getenv func(string) string, stdin io.Reader, stdout, std
 		err = extend(getenv, stdout, stderr, log)
 	case workerCommand:
 		err = work(args[1:], getenv, stdin, stdout, log)
+	case handlerCommand:
+		code, err := handle(args[1:], getenv, stdin, stdout, stderr)
+		if err != nil {
+			log.Print(err)
+		}
+		return code
+	case handlerWorkerCommand:
+		err = workBeside(args[1:], getenv, stdin, stdout, log)
 	case "address":
 		err = printAddress(getenv, stdout)
 	case "start":

@@ -23,12 +23,16 @@ import (
 // Each of the runtimes echoes. The command is what the wrapper script is to start.
 func TestEveryRuntimeIsRecorded(t *testing.T) {
 	t.Parallel()
-	runtimes := []struct {
+	type lambdaRuntime struct {
 		name    string
 		command []string
-	}{
+	}
+	runtimes := []lambdaRuntime{
 		{"aws-lambda-go", []string{echo}},
 		{"a connection for each request", []string{oneshot}},
+	}
+	if node := nodeRuntime(t); node != nil {
+		runtimes = append(runtimes, lambdaRuntime{"aws-lambda-ric for Node", node})
 	}
 	for _, r := range runtimes {
 		t.Run(r.name, func(t *testing.T) {

@@ -28,7 +28,7 @@ func newSink(c config, stdout io.Writer) sink {
 	instance := ulid.Make().String()
 	switch c.sink.Scheme {
 	case "file":
-		return &fileSink{path: filePath(c.sink)}
+		return &fileSink{path: filePath(c.sink), redactor: c.redactor}
 	case "s3":
 		return &s3Sink{to: c.sink, function: c.function, instance: instance}
 	case "log":
@@ -43,15 +43,16 @@ func newSink(c config, stdout io.Writer) sink {
 
 // A fileSink keeps a recording on the local disk.
 type fileSink struct {
-	path string
-	w    *capture.Writer // nil while it is not open
-	told int64
+	path     string
+	redactor capture.Redactor // nil for none
+	w        *capture.Writer  // nil while it is not open
+	told     int64
 }
 
 func (s *fileSink) send(_ context.Context, batch []*capture.Invocation, lost int64) (int, error) {
 	if s.w == nil {
 		w, err := capture.Create(s.path, capture.CreateOptions{
-			Append: true, Tool: version, Journal: journal.WriterOptions{FrameBytes: 256 << 10},
+			Append: true, Tool: version, Redactor: s.redactor, Journal: journal.WriterOptions{FrameBytes: 256 << 10},
 		})
 		if err != nil {
 			return 0, err

@@ -48,7 +48,8 @@ const (
 type spool struct {
 	sink     sink
 	sinkName string
-	limit    int // bytes
+	limit    int              // bytes
+	redactor capture.Redactor // nil for none
 	log      *log.Logger
 	requests chan flushRequest
 	done     chan struct{}
@@ -78,6 +79,9 @@ func newSpool(s sink, c config, log *log.Logger) *spool {
 		sink: s, sinkName: c.sink.Redacted(), limit: c.buffer, log: log,
 		requests: make(chan flushRequest, 1), done: make(chan struct{}), lost: make(map[string]int64),
 	}
+	if c.sink.Scheme != "file" { // a recording does that itself, and counts it
+		sp.redactor = c.redactor
+	}
 	go sp.run(c.flushTimeout)
 	return sp
 }
@@ -90,6 +94,9 @@ func (s *spool) Write(inv *capture.Invocation) error {
 		inv.Function = "unknown"
 	}
 	valid := json.Valid(inv.Event)
+	if valid && s.redactor != nil {
+		inv, _ = s.redactor.Redact(inv)
+	}
 	size := sizeOf(inv)
 
 	s.mu.Lock()

@@ -45,7 +45,7 @@ func TestConfigIsReadOrAllThatIsWrongIsTold(t *testing.T) {
 				"AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_MAX_CONCURRENCY": "4",
 			},
 			check: func(c config) bool {
-				c.sink = nil
+				c.sink, c.redactor = nil, nil
 				return c == config{
 					platform: "127.0.0.1:9001", upstream: "127.0.0.1:8", port: 9, function: "f", token: "t", sample: 0.5,
 					keepPerShape: 3, sampleRest: 10, maxEvent: 100, buffer: 200, flushTimeout: 5 * time.Millisecond,
@@ -67,6 +67,30 @@ func TestConfigIsReadOrAllThatIsWrongIsTold(t *testing.T) {
 				`TANDEM_FLUSH_TIMEOUT="-1s"`, `"host"`,
 			},
 		},
+		{
+			name: "redaction", reason: "it is on unless it is turned off",
+			variables: map[string]string{
+				"TANDEM_SINK": "log:", "TANDEM_REDACT": "[{form: email}]", "TANDEM_REDACT_KEY": "0123456789abcdef",
+			},
+			check: func(c config) bool {
+				source, _ := c.redactor.Key()
+				inv := &capture.Invocation{Event: []byte(`{"to":"a.person@example.org","password":"hunter2"}`)}
+				_, replaced := c.redactor.Redact(inv)
+				return source == capture.KeyGiven && len(replaced) == 2
+			},
+		},
+		{name: "no redaction", reason: "who wants secrets has to say so",
+			variables: map[string]string{"TANDEM_SINK": "log:", "TANDEM_NO_REDACT": "1"},
+			check:     func(c config) bool { return c.redactor == nil }},
+		{name: "a rule that is none", reason: "nothing is recorded rather than secrets",
+			variables: map[string]string{"TANDEM_SINK": "log:", "TANDEM_REDACT": "[{form: emial}]"},
+			wrong:     []string{"TANDEM_REDACT: "}},
+		{name: "a short key", reason: "it could be guessed; it is not told",
+			variables: map[string]string{"TANDEM_SINK": "log:", "TANDEM_REDACT_KEY": "secret"},
+			wrong:     []string{"TANDEM_REDACT_KEY: "}},
+		{name: "a mistaken no", reason: "it is not taken for one",
+			variables: map[string]string{"TANDEM_SINK": "log:", "TANDEM_NO_REDACT": "yes"},
+			wrong:     []string{"TANDEM_NO_REDACT"}},
 		{name: "no URL", reason: "a password is not told",
 			variables: map[string]string{"TANDEM_SINK": "https://secret\x00"},
 			wrong:     []string{"not a URL"}},

@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"tandem/capture"
 	"tandem/capture/runtimeapi"
 	"tandem/capture/wiretap"
 )
@@ -66,16 +65,12 @@ func work(args []string, getenv func(string) string, stdin io.Reader, stdout io.
 		reports: json.NewEncoder(os.NewFile(workerReports, "reports")),
 	}
 	w.recorder = runtimeapi.NewRecorder(runtimeapi.RecorderOptions{
-		Sink: w, Function: c.function, Keep: w.samples.keep, Warm: *warm, Concurrency: c.concurrency,
+		Sink: w.spool, Function: c.function, Keep: w.samples.keep, Warm: *warm, Concurrency: c.concurrency,
 		MaxEvent: c.maxEvent, Log: slog.New(slog.NewTextHandler(log.Writer(), nil)),
 	})
 	w.assembler = wiretap.NewAssembler(w.recorder.Observer(), w.recorder.MaxBody())
 	return w.watch(wiretap.NewDecoder(stdin))
 }
-
-// Write takes an invocation that the recorder has made out. What must not leave the environment is to be taken out
-// here, because nothing keeps it before.
-func (w *worker) Write(inv *capture.Invocation) error { return w.spool.Write(inv) }
 
 // watch takes what has passed, until the extension dies.
 func (w *worker) watch(frames *wiretap.Decoder) error {

@@ -27,6 +27,7 @@ const (
 // workers keep one worker at work on what a tap holds. One that dies or hangs is replaced by another, which goes on
 // with what the tap still has; when too many have died, the tap is closed. The function notices nothing of all that.
 type workers struct {
+	kind   string // the command that a worker is started with
 	tap    *wiretap.Tap
 	ledger *ledger
 	stdout io.Writer
@@ -51,10 +52,10 @@ type workerProcess struct {
 }
 
 // startWorkers starts the first worker and sees to it that there is always one.
-func startWorkers(tap *wiretap.Tap, l *ledger, stdout, stderr io.Writer) *workers {
+func startWorkers(kind string, tap *wiretap.Tap, l *ledger, stdout, stderr io.Writer) *workers {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &workers{
-		tap: tap, ledger: l, stdout: stdout, stderr: stderr, ctx: ctx, cancel: cancel,
+		kind: kind, tap: tap, ledger: l, stdout: stdout, stderr: stderr, ctx: ctx, cancel: cancel,
 		done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	go w.keep()
@@ -92,7 +93,7 @@ func (w *workers) runOne(number int) error {
 		return err
 	}
 	defer reports.Close()
-	cmd := exec.CommandContext(w.ctx, self, workerCommand, "-number", strconv.Itoa(number),
+	cmd := exec.CommandContext(w.ctx, self, w.kind, "-number", strconv.Itoa(number),
 		"-warm="+strconv.FormatBool(w.ledger.warm()))
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stdout, cmd.Stderr = w.stdout, w.stderr
