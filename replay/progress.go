@@ -13,9 +13,9 @@ import (
 // Progress counts what a run has done. The zero value is ready; give it to one [Run] and call Snapshot from anywhere
 // meanwhile.
 type Progress struct {
-	total, resumed, done atomic.Int64
-	inFlight, blocked    atomic.Int64
-	targets              atomic.Pointer[[]*targetProgress]
+	total, resumed, done, warm atomic.Int64
+	inFlight, blocked          atomic.Int64
+	targets                    atomic.Pointer[[]*targetProgress]
 }
 
 // statuses fixes where targetProgress keeps the count of each.
@@ -25,9 +25,10 @@ var statuses = [...]capture.Status{
 }
 
 type targetProgress struct {
-	name     string
-	fired    atomic.Int64
-	byStatus [len(statuses)]atomic.Int64
+	name      string
+	fired     atomic.Int64
+	throttled atomic.Int64
+	byStatus  [len(statuses)]atomic.Int64
 
 	mu      sync.Mutex
 	latency *hdrhistogram.Histogram // of DurationMS, in microseconds
@@ -35,9 +36,10 @@ type targetProgress struct {
 
 // A Snapshot is a Progress at one moment. Its counts were not all read at once, so they may disagree by a few.
 type Snapshot struct {
-	Total    int64 // invocations in the recording; 0 until they are counted
+	Total    int64 // trials that the run will have; 0 until they are counted
 	Resumed  int64 // trials that the run had when it was resumed
 	Done     int64 // trials, with Resumed
+	WarmedUp int64 // invocations that were fired to warm up, which are not among Total
 	InFlight int64 // invocations that are being fired
 	Blocked  int64 // invocations that were read and wait for one before them in their lane
 	Targets  []TargetSnapshot
@@ -45,18 +47,19 @@ type Snapshot struct {
 
 // A TargetSnapshot is what one target has been fired at in this session.
 type TargetSnapshot struct {
-	Name     string
-	Fired    int64 // including what is in flight
-	Done     int64
-	Statuses map[capture.Status]int64
-	P50, P99 time.Duration // of answers; 0 until there is one
+	Name      string
+	Fired     int64 // including what is in flight
+	Throttled int64 // requests that were refused for want of capacity
+	Done      int64
+	Statuses  map[capture.Status]int64
+	P50, P99  time.Duration // of answers; 0 until there is one
 }
 
 // Snapshot returns the counts as they are now.
 func (p *Progress) Snapshot() Snapshot {
 	s := Snapshot{
 		Total: p.total.Load(), Resumed: p.resumed.Load(), Done: p.done.Load(),
-		InFlight: p.inFlight.Load(), Blocked: p.blocked.Load(),
+		WarmedUp: p.warm.Load(), InFlight: p.inFlight.Load(), Blocked: p.blocked.Load(),
 	}
 	targets := p.targets.Load()
 	if targets == nil {
@@ -66,6 +69,12 @@ func (p *Progress) Snapshot() Snapshot {
 		s.Targets = append(s.Targets, t.snapshot())
 	}
 	return s
+}
+
+// held notes what a schedule holds.
+func (p *Progress) held(s *schedule) {
+	p.inFlight.Store(int64(s.inFlight))
+	p.blocked.Store(int64(s.blocked()))
 }
 
 func (p *Progress) start(names []string) map[string]*targetProgress {
@@ -101,7 +110,9 @@ func (t *targetProgress) record(out *capture.Outcome) {
 }
 
 func (t *targetProgress) snapshot() TargetSnapshot {
-	s := TargetSnapshot{Name: t.name, Fired: t.fired.Load(), Statuses: make(map[capture.Status]int64)}
+	s := TargetSnapshot{
+		Name: t.name, Fired: t.fired.Load(), Throttled: t.throttled.Load(), Statuses: make(map[capture.Status]int64),
+	}
 	for i, status := range statuses {
 		if n := t.byStatus[i].Load(); n > 0 {
 			s.Statuses[status] = n
