@@ -194,23 +194,36 @@ func (c *Counts) warmedUp(n int64) {
 
 // String says it as the flags of tandem replay do.
 func (p Plan) String() string {
-	var flags []string
+	if flags := p.Flags(); flags != "" {
+		return flags[1:]
+	}
+	return "every invocation once"
+}
+
+// Flags are the flags of tandem replay that make this plan, each after a space.
+func (p Plan) Flags() string {
+	flags := ""
 	for _, condition := range p.Only {
-		flags = append(flags, "--only "+condition)
+		if strings.ContainsFunc(condition, func(r rune) bool { return !isPlain(r) }) {
+			condition = "'" + strings.ReplaceAll(condition, "'", `'\''`) + "'"
+		}
+		flags += " --only " + condition
 	}
 	if p.Sample > 0 {
-		flags = append(flags, fmt.Sprintf("--sample %v --seed %d", p.Sample, p.Seed))
+		flags += fmt.Sprintf(" --sample %v --seed %d", p.Sample, p.Seed)
 	}
 	if p.Repeat > 1 {
-		flags = append(flags, fmt.Sprintf("--repeat %d", p.Repeat))
+		flags += fmt.Sprintf(" --repeat %d", p.Repeat)
 	}
 	if p.Calibrate {
-		flags = append(flags, "--calibrate")
+		flags += " --calibrate"
 	}
-	if len(flags) == 0 {
-		return "every invocation once"
-	}
-	return strings.Join(flags, " ")
+	return flags
+}
+
+// isPlain reports whether shells take r as it is.
+func isPlain(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("=_-.:/,+@", r)
 }
 
 func (p *Pace) ref() PaceRef {

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 type Progress struct {
 	total, resumed, done, warm atomic.Int64
 	inFlight, blocked          atomic.Int64
+	late                       atomic.Pointer[meter]
 	targets                    atomic.Pointer[[]*targetProgress]
 }
 
@@ -32,16 +34,18 @@ type targetProgress struct {
 
 	mu      sync.Mutex
 	latency *hdrhistogram.Histogram // of DurationMS, in microseconds
+	classes Distribution            // of the same, each counted in its own class alone
 }
 
 // A Snapshot is a Progress at one moment. Its counts were not all read at once, so they may disagree by a few.
 type Snapshot struct {
-	Total    int64 // trials that the run will have; 0 until they are counted
-	Resumed  int64 // trials that the run had when it was resumed
-	Done     int64 // trials, with Resumed
-	WarmedUp int64 // invocations that were fired to warm up, which are not among Total
-	InFlight int64 // invocations that are being fired
-	Blocked  int64 // invocations that were read and wait for one before them in their lane
+	Total    int64   // trials that the run will have; 0 until they are counted
+	Resumed  int64   // trials that the run had when it was resumed
+	Done     int64   // trials, with Resumed
+	WarmedUp int64   // invocations that were fired to warm up, which are not among Total
+	InFlight int64   // invocations that are being fired
+	Blocked  int64   // invocations that were read and wait for one before them in their lane
+	Late     *Spread // how long after they were due invocations were fired; nil when none was due at a time
 	Targets  []TargetSnapshot
 }
 
@@ -53,6 +57,19 @@ type TargetSnapshot struct {
 	Done      int64
 	Statuses  map[capture.Status]int64
 	P50, P99  time.Duration // of answers; 0 until there is one
+	Latency   Distribution
+}
+
+// LatencyBounds are the upper bounds of the classes of a Distribution, in seconds.
+var LatencyBounds = [...]float64{
+	0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900,
+}
+
+// A Distribution counts the durations of answers by class.
+type Distribution struct {
+	UpTo  [len(LatencyBounds)]int64 // that bound, with those of lower classes
+	Count int64
+	Sum   time.Duration
 }
 
 // Snapshot returns the counts as they are now.
@@ -60,6 +77,9 @@ func (p *Progress) Snapshot() Snapshot {
 	s := Snapshot{
 		Total: p.total.Load(), Resumed: p.resumed.Load(), Done: p.done.Load(),
 		WarmedUp: p.warm.Load(), InFlight: p.inFlight.Load(), Blocked: p.blocked.Load(),
+	}
+	if late := p.late.Load(); late != nil {
+		s.Late = late.spread()
 	}
 	targets := p.targets.Load()
 	if targets == nil {
@@ -107,6 +127,11 @@ func (t *targetProgress) record(out *capture.Outcome) {
 	defer t.mu.Unlock()
 	// A duration beyond the range is left out of the histogram, which is for people to look at.
 	_ = t.latency.RecordValue(int64(out.DurationMS * 1000))
+	t.classes.Count++
+	t.classes.Sum += time.Duration(out.DurationMS * float64(time.Millisecond))
+	if class, _ := slices.BinarySearch(LatencyBounds[:], out.DurationMS/1000); class < len(LatencyBounds) {
+		t.classes.UpTo[class]++
+	}
 }
 
 func (t *targetProgress) snapshot() TargetSnapshot {
@@ -123,5 +148,9 @@ func (t *targetProgress) snapshot() TargetSnapshot {
 	defer t.mu.Unlock()
 	s.P50 = time.Duration(t.latency.ValueAtQuantile(50)) * time.Microsecond
 	s.P99 = time.Duration(t.latency.ValueAtQuantile(99)) * time.Microsecond
+	s.Latency = t.classes
+	for i := 1; i < len(s.Latency.UpTo); i++ {
+		s.Latency.UpTo[i] += s.Latency.UpTo[i-1]
+	}
 	return s
 }

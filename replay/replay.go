@@ -89,6 +89,7 @@ func newEngine(opts *Options, l *log, selected *selector) *engine {
 		}
 	}
 	e.progress = opts.Progress.start(e.names)
+	opts.Progress.late.Store(e.late)
 	for function, deployments := range opts.Targets {
 		for _, d := range deployments {
 			limit := newThrottle(opts.InFlight)

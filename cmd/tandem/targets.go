@@ -54,6 +54,8 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 		if err != nil {
 			return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
 		}
+		l.InFlight, az.InFlight = f.Lambda.InFlight, f.Functions.InFlight
+		l.RetrySafe, az.RetrySafe = f.Retry.Safe, f.Retry.Safe
 		targets[name] = []replay.Deployment{l, az}
 	}
 	if len(targets) == 0 {
