@@ -170,6 +170,9 @@ func NewBody(contentType string, content []byte) *Body {
 }
 
 func mayBeJSON(contentType string, content []byte) bool {
+	if contentType == "application/json" { // which most are, and need not be taken apart
+		return true
+	}
 	media, _, err := mime.ParseMediaType(contentType)
 	if err == nil && (strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json")) {
 		return true

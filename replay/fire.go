@@ -14,9 +14,10 @@ import (
 
 // fire fires one invocation at all of its targets. An error means that there is no trial to write.
 func (e *engine) fire(ctx context.Context, sh *shot) (*Trial, error) {
+	sh.inv.Parse()
 	trial := &Trial{
 		N: sh.n, Invocation: sh.inv.ID, Repeat: sh.pass, Function: sh.inv.Function, Trigger: sh.inv.Trigger,
-		Format: sh.inv.Format, Shape: capture.Shape(sh.inv.Event), Time: time.Now().UTC(),
+		Format: sh.inv.Format, Shape: sh.inv.Shape(), Time: time.Now().UTC(),
 		Outcomes: make(map[string]*capture.Outcome, len(e.names)),
 	}
 	if len(sh.lanes) > 0 {
@@ -119,28 +120,38 @@ func (e *engine) fireAll(ctx context.Context, targets []chain, sh *shot, round i
 	results := make([]result, len(targets))
 	gate := make(chan struct{})
 	var ready, done sync.WaitGroup
-	for i, t := range targets {
+	for i := range targets[1:] {
 		ready.Add(1)
-		done.Go(func() {
-			ctx, cancel := context.WithTimeoutCause(ctx, e.opts.TargetTimeout,
-				fmt.Errorf("no answer within %v", e.opts.TargetTimeout))
-			defer cancel()
-			ctx = WithMark(ctx, capture.Mark{
-				Run: e.log.session, Invocation: sh.inv.ID, Target: t.name, Repeat: sh.pass*e.opts.rounds() + round,
+		done.Add(1)
+		e.crew <- func() {
+			defer done.Done()
+			e.fireOne(ctx, &targets[i+1], sh, round, &results[i+1], func() {
+				ready.Done()
+				<-gate
 			})
-			ready.Done()
-			<-gate
-			r := &results[i]
-			r.start = time.Now()
-			e.progress[outcomeName(t.name, round)].fired.Add(1)
-			r.outcome, r.err = t.target.Fire(ctx, sh.inv)
-			if r.err != nil && errors.Is(r.err, context.DeadlineExceeded) {
-				r.err = fmt.Errorf("%w: %w", context.Cause(ctx), r.err)
-			}
-		})
+		}
 	}
-	ready.Wait()
-	close(gate)
+	e.fireOne(ctx, &targets[0], sh, round, &results[0], func() {
+		ready.Wait()
+		close(gate)
+	})
 	done.Wait()
 	return results
+}
+
+// fireOne fires at one target when together returns, which is when all are ready.
+func (e *engine) fireOne(ctx context.Context, t *chain, sh *shot, round int, r *result, together func()) {
+	ctx, cancel := context.WithTimeoutCause(ctx, e.opts.TargetTimeout, fmt.Errorf("no answer within %v", e.opts.TargetTimeout))
+	defer cancel()
+	ctx = WithMark(ctx, capture.Mark{
+		Run: e.log.session, Invocation: sh.inv.ID, Target: t.name, Repeat: sh.pass*e.opts.rounds() + round,
+	})
+	progress := e.progress[outcomeName(t.name, round)]
+	together()
+	r.start = time.Now()
+	progress.fired.Add(1)
+	r.outcome, r.err = t.target.Fire(ctx, sh.inv)
+	if r.err != nil && errors.Is(r.err, context.DeadlineExceeded) {
+		r.err = fmt.Errorf("%w: %w", context.Cause(ctx), r.err)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -58,6 +59,7 @@ type engine struct {
 	limits    map[string][]*throttle // of the targets of each function
 	progress  map[string]*targetProgress
 	schedule  *schedule
+	crew      chan func() // to goroutines that stay, because the stacks of new ones would have to grow each time
 	warmUp    warmUp
 	tripwires []*tripwire
 
@@ -78,7 +80,7 @@ func newEngine(opts *Options, l *log, selected *selector) *engine {
 	e := &engine{
 		opts: opts, log: l, selected: selected, start: time.Now(),
 		targets: make(map[string][]chain), limits: make(map[string][]*throttle),
-		skew: newMeter(), late: newMeter(), error: newMeter(),
+		crew: make(chan func()), skew: newMeter(), late: newMeter(), error: newMeter(),
 		warmUp: warmUp{
 			WarmUp: opts.WarmUp, log: l, total: &opts.Progress.total, over: l.warmed >= 0 || opts.WarmUp == WarmUp{},
 		},
@@ -144,9 +146,30 @@ func (e *engine) run(ctx, firing context.Context) error {
 		return e.read(ctx, firing, feed)
 	})
 	group.Go(func() error { return e.dispatch(ctx, firing, feed, work, done) })
-	for range e.opts.InFlight {
-		group.Go(func() error { return e.work(ctx, work, done) })
+	workers, most := new(sync.WaitGroup), 1
+	for _, targets := range e.targets {
+		most = max(most, len(targets))
 	}
+	for range e.opts.InFlight {
+		workers.Add(1)
+		group.Go(func() error {
+			defer workers.Done()
+			return e.work(ctx, work, done)
+		})
+		for range most - 1 { // who fires at the further targets of what the worker fires
+			group.Go(func() error {
+				for job := range e.crew {
+					job()
+				}
+				return nil
+			})
+		}
+	}
+	group.Go(func() error {
+		workers.Wait()
+		close(e.crew)
+		return nil
+	})
 	err := group.Wait()
 	e.stopped = context.Cause(firing)
 	if err == nil && e.stopped == nil {

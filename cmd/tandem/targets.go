@@ -101,6 +101,10 @@ func (b *targetBuilder) awsConfig(ctx context.Context, l *config.Lambda) (aws.Co
 	if err == nil && cfg.Region == "" {
 		err = errors.New("which region? set region, or AWS_REGION")
 	}
+	// What the SDK was told to trust besides the system's certificates (AWS_CA_BUNDLE) only its own client knows.
+	if own, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok && own.GetTransport().TLSClientConfig.RootCAs == nil {
+		cfg.HTTPClient = b.http
+	}
 	return cfg, err
 }
 

@@ -78,7 +78,7 @@ func (t *HTTP) request(ctx context.Context, inv *capture.Invocation) (*http.Requ
 	if inv.Trigger != capture.TriggerHTTP {
 		return nil, fmt.Errorf("an event of the trigger %s cannot be sent to an HTTP trigger", inv.Trigger)
 	}
-	event, err := parseHTTPEvent(inv.Format, inv.Event)
+	event, err := parseHTTPEvent(inv)
 	if err != nil {
 		return nil, err
 	}
