@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// dispatch moves shots from feed to work, which it closes, each when the schedule says so, until feed is closed and all are
-// done, or until firing ends and what is in flight is done.
+// dispatch moves shots from feed to work, which it closes, each when the schedule says so, until feed is closed and all
+// are done, or until firing ends and what is in flight is done.
 func (e *engine) dispatch(ctx, firing context.Context, feed <-chan *shot, work chan<- *shot, done <-chan *shot) error {
 	defer close(work)
-	s, stop, stopped := e.schedule, firing.Done(), false
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	s, stop := e.schedule, firing.Done()
+	alarm := newAlarm(s.pacer.pace.timed() && !e.opts.coarse)
+	defer alarm.stop()
 	for {
-		stopped = stopped || firing.Err() != nil
-		sh, wait := s.next(e.elapsed())
+		stopped := firing.Err() != nil
+		now := e.elapsed()
+		sh, wait := s.next(now)
 		if sh != nil && !stopped {
-			now, err := e.elapsed(), error(nil)
+			var err error
 			if sh.warm, err = e.warmUp.see(now, sh); err != nil {
 				return err
 			}
@@ -30,17 +31,16 @@ func (e *engine) dispatch(ctx, firing context.Context, feed <-chan *shot, work c
 			continue
 		}
 		in := feed
-		if !s.room() {
+		if stopped || !s.room() {
 			in = nil
 		}
 		if s.inFlight == 0 && (stopped || in == nil && s.held == 0) {
 			return nil
 		}
-		var due <-chan time.Time
-		if wait > 0 && !stopped {
-			timer.Reset(wait)
-			due = timer.C
+		if stopped {
+			stop, wait = nil, 0
 		}
+		alarm.set(wait)
 		select {
 		case sh, ok := <-in:
 			if !ok {
@@ -50,12 +50,49 @@ func (e *engine) dispatch(ctx, firing context.Context, feed <-chan *shot, work c
 			s.add(e.elapsed(), sh)
 		case sh := <-done:
 			s.done(e.elapsed(), sh)
-		case <-due:
+		case <-alarm.timer.C:
+		case <-alarm.ring:
 		case <-stop:
-			stop, feed = nil, nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		e.opts.Progress.held(s)
+	}
+}
+
+// An alarm rings, once, when a time is over. It may ring when there is no time to wait for any more.
+type alarm struct {
+	timer *time.Timer
+	fine  *fineTimer      // nil where the timer has to do
+	ring  <-chan struct{} // of fine
+}
+
+func newAlarm(fine bool) *alarm {
+	a := &alarm{timer: time.NewTimer(time.Hour)}
+	a.timer.Stop()
+	if fine {
+		if a.fine = newFineTimer(); a.fine != nil {
+			a.ring = a.fine.ring
+		}
+	}
+	return a
+}
+
+// set has it ring after d, or not at all when d is 0.
+func (a *alarm) set(d time.Duration) {
+	if d <= 0 {
+		a.timer.Stop()
+		return
+	}
+	a.timer.Reset(d)
+	if a.fine != nil {
+		a.fine.set(d)
+	}
+}
+
+func (a *alarm) stop() {
+	a.timer.Stop()
+	if a.fine != nil {
+		a.fine.stop()
 	}
 }

@@ -46,6 +46,8 @@ type Options struct {
 	Progress   *Progress
 	ConfigHash string
 	Tool       string // name and version of what makes the run
+
+	coarse bool // keep to the clock of the runtime, which tests replace
 }
 
 // A WarmUp says what is fired before the run begins to count: the first invocations that are selected. They are fired

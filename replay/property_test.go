@@ -67,7 +67,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.opts = Options{
 		Recording: rec, Dir: filepath.Join(dir, "run"), Repeat: 1 + w.rnd.IntN(3), Calibrate: w.rnd.IntN(2) == 0,
 		InFlight: 1 + w.rnd.IntN(6), TargetTimeout: 10 * time.Second, Retry: RetryPolicy{Attempts: 3},
-		Targets: make(map[string][]Deployment),
+		Targets: make(map[string][]Deployment), coarse: true,
 	}
 	w.chooseOptions()
 	sel, err := w.opts.Select.selector()
