@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"tandem/capture"
@@ -46,7 +48,7 @@ type trialLine struct {
 func (t *Trial) AppendJSON(dst []byte) ([]byte, error) {
 	line := trialLine{
 		Invocation: t.Invocation, Repeat: t.Repeat, Function: t.Function, Trigger: t.Trigger, Format: t.Format,
-		Shape: t.Shape, Lane: t.Lane, Time: t.Time, Due: t.Due, Outcomes: t.Outcomes,
+		Shape: t.Shape, Lane: t.Lane, Time: t.Time, Due: t.Due,
 	}
 	if t.N >= 0 {
 		line.N = &t.N
@@ -55,7 +57,21 @@ func (t *Trial) AppendJSON(dst []byte) ([]byte, error) {
 	if err != nil {
 		return dst, fmt.Errorf("trial of invocation %s: %w", t.Invocation, err)
 	}
-	return append(dst, doc...), nil
+	const none = "null}" // of outcomes, which are the last member
+	dst = append(append(dst, doc[:len(doc)-len(none)]...), '{')
+	for i, name := range slices.Sorted(maps.Keys(t.Outcomes)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		quoted, err := json.Marshal(name)
+		if err == nil {
+			dst, err = t.Outcomes[name].AppendJSON(append(append(dst, quoted...), ':'))
+		}
+		if err != nil {
+			return dst, fmt.Errorf("trial of invocation %s: %w", t.Invocation, err)
+		}
+	}
+	return append(dst, '}', '}'), nil
 }
 
 // ParseTrial reads one line of a run. It fails when the line is not JSON, has no invocation or function, or has no

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -67,6 +69,10 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 		return err
 	}
 	defer rec.Close()
+	if os.Getenv("GOGC") == "" {
+		// A replay keeps little and makes much garbage, so seldomer collections cost memory that it has to spare.
+		defer debug.SetGCPercent(debug.SetGCPercent(400))
+	}
 	opts.Recording, opts.ConfigHash, opts.Tool, opts.Progress = rec, cfg.Hash, toolVersion(), new(replay.Progress)
 	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight); err != nil {
 		return err
