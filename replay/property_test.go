@@ -247,6 +247,9 @@ func (w *world) check(m *RunManifest) {
 			t.Errorf("%s was fired %v early", key, trial.Due.Sub(trial.Time))
 		}
 	}
+	if n := w.opts.WarmUp.Invocations; c.WarmedUp > 0 && n > 0 && w.opts.WarmUp.For == 0 && c.WarmedUp != n {
+		t.Errorf("%d warmed up, not %d", c.WarmedUp, n)
+	}
 	if int64(len(seen)) != c.Trials || m.Planned() != c.Trials+c.NotReached {
 		t.Errorf("%d trials are on disk, %d planned: %+v", len(seen), m.Planned(), c)
 	}

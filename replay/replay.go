@@ -173,7 +173,7 @@ func (e *engine) run(ctx, firing context.Context) error {
 	err := group.Wait()
 	e.stopped = context.Cause(firing)
 	if err == nil && e.stopped == nil {
-		err = e.warmUp.end()
+		err = e.warmUp.end(e.warmUp.most)
 	}
 	return err
 }

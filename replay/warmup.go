@@ -18,8 +18,12 @@ type warmUp struct {
 // see tells whether sh, which is fired now, is to warm up. The first that is not ends the warm-up, which is kept in the
 // run's manifest before anything that counts is fired.
 func (w *warmUp) see(elapsed time.Duration, sh *shot) (warm bool, err error) {
-	if !w.over && (w.Invocations > 0 && sh.seq >= w.Invocations || w.For > 0 && elapsed >= w.For) {
-		err = w.end()
+	switch {
+	case w.over:
+	case w.Invocations > 0 && sh.seq >= w.Invocations:
+		err = w.end(w.Invocations)
+	case w.For > 0 && elapsed >= w.For:
+		err = w.end(w.most)
 	}
 	if w.over {
 		return sh.seq < w.until, err
@@ -28,15 +32,15 @@ func (w *warmUp) see(elapsed time.Duration, sh *shot) (warm bool, err error) {
 	return true, nil
 }
 
-// end ends the warm-up, if it goes on.
-func (w *warmUp) end() error {
+// end ends the warm-up, if it goes on, with what is before until.
+func (w *warmUp) end(until int64) error {
 	if w.over {
 		return nil
 	}
-	w.over, w.until = true, w.most
-	if w.until == 0 {
+	w.over, w.until = true, until
+	if until == 0 {
 		return nil
 	}
-	w.total.Add(-w.until)
-	return w.log.endWarmUp(w.until)
+	w.total.Add(-until)
+	return w.log.endWarmUp(until)
 }

@@ -169,6 +169,6 @@ func lateness(m *replay.RunManifest) string {
 		return ""
 	}
 	ms := func(v float64) time.Duration { return round(time.Duration(v * float64(time.Millisecond))) }
-	return fmt.Sprintf("\n  fired late: half by up to %v, one in a hundred by more than %v; "+
-		"raise --in-flight (%d), or it is their lanes", ms(late.P50), ms(late.P99), m.InFlight)
+	return fmt.Sprintf("\n  fired late: half by up to %v, one in a hundred by more than %v: lanes, refusals, or "+
+		"--in-flight %d held them back", ms(late.P50), ms(late.P99), m.InFlight)
 }
