@@ -129,9 +129,12 @@ func (inv *Invocation) AppendJSON(dst []byte) ([]byte, error) {
 // ParseInvocation reads one line of a recording. The result does not alias line. It fails when the line is not JSON,
 // or has no id, function or event; a trigger or format that is left out is found from the event.
 func ParseInvocation(line []byte) (*Invocation, error) {
-	var l invocationLine
-	if err := json.Unmarshal(line, &l); err != nil {
-		return nil, err
+	l, ok := parseLine(line)
+	if !ok {
+		l = invocationLine{}
+		if err := json.Unmarshal(line, &l); err != nil {
+			return nil, err
+		}
 	}
 	if l.EventBase64 != nil {
 		if !json.Valid(l.EventBase64) {
