@@ -134,7 +134,8 @@ func fireInvoke(j job) (*finding, error) {
 }
 
 func replayAt(j job, targets []replay.Deployment) (*finding, error) {
-	rec, err := capture.Open(filepath.Join(j.dir, "..", fmt.Sprintf("%d.rec", j.requests/len(targets))), capture.OpenOptions{})
+	recording := filepath.Join(j.dir, "..", fmt.Sprintf("%d.rec", j.requests/len(targets)))
+	rec, err := capture.Open(recording, capture.OpenOptions{})
 	if err != nil {
 		return nil, err
 	}

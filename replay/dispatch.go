@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// dispatch moves shots from feed to work, which it closes, each when the schedule says so, until feed is closed and all
-// are done, or until firing ends and what is in flight is done.
-func (e *engine) dispatch(ctx, firing context.Context, feed <-chan *shot, work chan<- *shot, done <-chan *shot) error {
+// dispatch moves shots from feed to work, which it closes, each when the schedule says so, until feed is closed and
+// all are done, or until firing ends and what is in flight is done.
+func (e *engine) dispatch(ctx, firing context.Context, feed <-chan *shot, work chan<- *shot,
+	done <-chan *shot) error {
 	defer close(work)
 	s, stop := e.schedule, firing.Done()
 	alarm := newAlarm(s.pacer.pace.timed() && !e.opts.coarse)

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A fineTimer rings to within a tenth of a millisecond on an idle machine, where the timers of Go's runtime are late by
-// up to one, because it waits for them in whole milliseconds; see https://go.dev/issue/44343. It is used beside such a
-// timer, and may ring late or when nobody waits any more. One goroutine uses it.
+// A fineTimer rings to within a tenth of a millisecond on an idle machine, where the timers of Go's runtime are late
+// by up to one, because it waits for them in whole milliseconds; see https://go.dev/issue/44343. It is used beside
+// such a timer, and may ring late or when nobody waits any more. One goroutine uses it.
 type fineTimer struct {
 	ring chan struct{}
 	fd   int

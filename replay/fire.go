@@ -141,7 +141,7 @@ func (e *engine) fireAll(ctx context.Context, targets []chain, sh *shot, round i
 
 // fireOne fires at one target when together returns, which is when all are ready.
 func (e *engine) fireOne(ctx context.Context, t *chain, sh *shot, round int, r *result, together func()) {
-	ctx, cancel := context.WithTimeoutCause(ctx, e.opts.TargetTimeout, fmt.Errorf("no answer within %v", e.opts.TargetTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, e.opts.TargetTimeout, e.noAnswer)
 	defer cancel()
 	ctx = WithMark(ctx, capture.Mark{
 		Run: e.log.session, Invocation: sh.inv.ID, Target: t.name, Repeat: sh.pass*e.opts.rounds() + round,

@@ -17,9 +17,9 @@ type HTTPOptions struct {
 	TLS       *tls.Config // default: the system's certificates
 }
 
-// NewHTTPClient returns a client for targets to share. It speaks HTTP/1.1, keeps a connection for each of the requests
-// in flight, sends no request twice, follows no redirects, and neither asks for nor undoes compression, because
-// answers are kept as they came. Reading a body beyond the limit fails. It has no time-out of its own: the context of
+// NewHTTPClient returns a client for targets to share. It speaks HTTP/1.1, keeps a connection for each of the
+// requests in flight, sends no request twice, follows no redirects, and neither asks for nor undoes compression,
+// because answers are kept as they came. Reading a body beyond the limit fails. It has no time-out of its own: the context of
 // a request has it. Where the environment names a proxy, net/http's client is used.
 func NewHTTPClient(o HTTPOptions) *http.Client {
 	if o.InFlight <= 0 {

@@ -231,6 +231,9 @@ func (l *log) close(measured func(*RunManifest), err error) (*RunManifest, error
 	m.End = time.Now().UTC()
 	m.Complete = err == nil && m.Counts.NotReached == 0
 	measured(m)
+	if err != nil && m.Stopped == "" {
+		m.Stopped = err.Error()
+	}
 	if werr := l.writeManifest(); err == nil {
 		err = werr
 	}

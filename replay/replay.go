@@ -63,6 +63,7 @@ type engine struct {
 	warmUp    warmUp
 	tripwires []*tripwire
 
+	noAnswer          error     // of a target within its time
 	start             time.Time // of the firing
 	skew, late, error *meter
 	stop              context.CancelCauseFunc // ends the firing
@@ -80,7 +81,8 @@ func newEngine(opts *Options, l *log, selected *selector) *engine {
 	e := &engine{
 		opts: opts, log: l, selected: selected, start: time.Now(),
 		targets: make(map[string][]chain), limits: make(map[string][]*throttle),
-		crew: make(chan func()), skew: newMeter(), late: newMeter(), error: newMeter(),
+		noAnswer: fmt.Errorf("no answer within %v", opts.TargetTimeout),
+		crew:     make(chan func()), skew: newMeter(), late: newMeter(), error: newMeter(),
 		warmUp: warmUp{
 			WarmUp: opts.WarmUp, log: l, total: &opts.Progress.total, over: l.warmed >= 0 || opts.WarmUp == WarmUp{},
 		},

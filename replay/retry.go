@@ -42,8 +42,8 @@ func (p RetryPolicy) wait(attempts int, after time.Duration) time.Duration {
 	return min(after+jitter, p.MaxWait)
 }
 
-// Retry wraps t so that throttled invocations are fired again. It sets Attempts and Tries, and DurationMS where t left
-// it open; the duration is that of the last attempt alone.
+// Retry wraps t so that throttled invocations are fired again. It sets Attempts and Tries, and DurationMS where t
+// left it open; the duration is that of the last attempt alone.
 func Retry(t Target, p RetryPolicy) Target { return &retrying{target: t, policy: p.withDefaults()} }
 
 type retrying struct {

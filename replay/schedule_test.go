@@ -212,5 +212,6 @@ func TestAWaitingLaneHoldsNoSlot(t *testing.T) {
 
 // engineOf is an engine that has a schedule and nothing else.
 func engineOf(s *schedule) *engine {
-	return &engine{opts: &Options{Progress: new(Progress), coarse: true}, schedule: s, warmUp: warmUp{over: true}, start: time.Now()}
+	opts := &Options{Progress: new(Progress), coarse: true}
+	return &engine{opts: opts, schedule: s, warmUp: warmUp{over: true}, start: time.Now()}
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A warmUp decides which shots warm the targets up: the first of those that are selected. It is used by one goroutine.
+// A warmUp decides which shots warm the targets up: the first of those that are selected. One goroutine uses it.
 type warmUp struct {
 	WarmUp
 	log   *log
@@ -15,8 +15,8 @@ type warmUp struct {
 	most  int64 // of those that were fired, one more than the last
 }
 
-// see tells whether sh, which is fired now, is to warm up. The first that is not ends the warm-up, which is kept in the
-// run's manifest before anything that counts is fired.
+// see tells whether sh, which is fired now, is to warm up. The first that is not ends the warm-up, which is kept in
+// the run's manifest before anything that counts is fired.
 func (w *warmUp) see(elapsed time.Duration, sh *shot) (warm bool, err error) {
 	switch {
 	case w.over:

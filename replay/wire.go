@@ -16,12 +16,12 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// A wire sends HTTP/1.1 requests, each once, in the goroutine that asks for it. A load of requests takes about half of
-// what net/http's transport takes, which hands each one to two further goroutines, and unlike that transport it never
-// decides to send one again. The zero value works. It is safe for concurrent use.
+// A wire sends HTTP/1.1 requests, each once, in the goroutine that asks for it. A load of requests takes about half
+// of what net/http's transport takes, which hands each one to two further goroutines, and unlike that transport it
+// never decides to send one again. It is safe for concurrent use.
 type wire struct {
-	tls     *tls.Config
-	perHost int // connections to keep; 0 keeps none
+	tls     *tls.Config // nil for the system's certificates
+	perHost int         // connections to keep, 1 or more
 
 	mu   sync.Mutex
 	idle map[string][]*wireConn // by scheme and address, the last used at the end

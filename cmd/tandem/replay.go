@@ -112,7 +112,8 @@ func (a *app) configFlag() string {
 	return " -c " + a.configPath
 }
 
-// fire runs a replay with its progress on stderr, as --progress says how. The end of ctx stops the firing; what is in flight may finish.
+// fire runs a replay with its progress on stderr, as --progress says how. The end of ctx stops the firing; what is in
+// flight may finish.
 func (a *app) fire(ctx context.Context, how string, opts replay.Options) (*replay.RunManifest, error) {
 	shown := startProgress(a.stderr, how, opts.Progress)
 	defer shown.stop()
