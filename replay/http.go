@@ -19,8 +19,11 @@ type HTTPOptions struct {
 
 // NewHTTPClient returns a client for targets to share. It speaks HTTP/1.1, keeps a connection for each of the
 // requests in flight, sends no request twice, follows no redirects, and neither asks for nor undoes compression,
-// because answers are kept as they came. Reading a body beyond the limit fails. It has no time-out of its own: the context of
-// a request has it. Where the environment names a proxy, net/http's client is used.
+// because answers are kept as they came. Reading a body beyond the limit fails. It has no time-out of its own: the
+// context of a request has it.
+//
+// Where the environment names a proxy, and on Windows, net/http's transport takes its place. That one sends a request
+// again that it takes for safe; the targets make theirs so that it takes none for that.
 func NewHTTPClient(o HTTPOptions) *http.Client {
 	if o.InFlight <= 0 {
 		o.InFlight = 8
@@ -28,17 +31,17 @@ func NewHTTPClient(o HTTPOptions) *http.Client {
 	if o.MaxAnswer <= 0 {
 		o.MaxAnswer = 20 << 20
 	}
-	proxied := http.DefaultTransport.(*http.Transport).Clone()
-	proxied.MaxIdleConns = 0 // no bound over all hosts
-	proxied.MaxIdleConnsPerHost = o.InFlight
-	proxied.IdleConnTimeout = maxIdle
-	proxied.DisableCompression = true
+	fallback := http.DefaultTransport.(*http.Transport).Clone()
+	fallback.MaxIdleConns = 0 // no bound over all hosts
+	fallback.MaxIdleConnsPerHost = o.InFlight
+	fallback.IdleConnTimeout = maxIdle
+	fallback.DisableCompression = true
 	if o.TLS != nil {
-		proxied.TLSClientConfig = o.TLS.Clone()
+		fallback.TLSClientConfig = o.TLS.Clone()
 	}
 	return &http.Client{
 		Transport: &limitedTransport{
-			direct: wire{tls: o.TLS, perHost: o.InFlight}, proxied: proxied, limit: o.MaxAnswer,
+			direct: wire{tls: o.TLS, perHost: o.InFlight}, fallback: fallback, limit: o.MaxAnswer,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -49,17 +52,17 @@ const maxIdle = 30 * time.Second
 
 // A limitedTransport bounds the bodies of answers.
 type limitedTransport struct {
-	direct  wire
-	proxied *http.Transport
-	limit   int64
+	direct   wire
+	fallback *http.Transport
+	limit    int64
 }
 
 func (t *limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	var resp *http.Response
 	proxy, err := http.ProxyFromEnvironment(req)
 	switch {
-	case err != nil || proxy != nil:
-		resp, err = t.proxied.RoundTrip(req)
+	case err != nil || proxy != nil || !wired:
+		resp, err = t.fallback.RoundTrip(req)
 	default:
 		resp, err = t.direct.roundTrip(req)
 	}
@@ -73,7 +76,7 @@ func (t *limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 // CloseIdleConnections is what [http.Client.CloseIdleConnections] calls.
 func (t *limitedTransport) CloseIdleConnections() {
 	t.direct.closeIdle()
-	t.proxied.CloseIdleConnections()
+	t.fallback.CloseIdleConnections()
 }
 
 type limitedBody struct {

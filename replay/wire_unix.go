@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// wired says whether requests are sent by a wire.
+const wired = true
+
 // isSilent reports whether an idle connection is open, and its peer has said nothing: neither that it closes it, nor
 // anything that nobody asked for.
 func isSilent(conn net.Conn) bool {
