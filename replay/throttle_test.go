@@ -39,6 +39,10 @@ func TestThrottle(t *testing.T) {
 		{"so long is not asked as the platform says", []func(*throttle){refuse(1*s, 2*s, 5*s), refuse(1*s, 3*s, 0)}, 8, 7 * s, 2},
 		{"it climbs by one for as many answers as may be in flight",
 			[]func(*throttle){refuse(1*s, 2*s, 0), answer(9)}, 9, 2 * s, 1},
+		{"and slower where it was refused", []func(*throttle){refuse(1*s, 2*s, 0), answer(400)}, 15, 2 * s, 1},
+		{"and fast again beyond it", []func(*throttle){
+			refuse(1*s, 2*s, 0), refuse(3*s, 4*s, 0), answer(26 + 7*32 + 50), // 4 to 7, slowly to 8, then on
+		}, 14, 4 * s, 2},
 		{"it climbs up to where it began", []func(*throttle){refuse(1*s, 2*s, 0), answer(1000)}, 16, 2 * s, 1},
 	}
 	for _, tt := range tests {
