@@ -46,10 +46,12 @@ lint:
 	$(GO) vet -tags peers,lambdaric ./...
 	$(GO) run $(STATICCHECK) -tags peers,lambdaric ./...
 	$(GO) mod tidy -diff
+	cd bench && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./... && $(GO) mod tidy -diff
 
-## bench: benchmarks, with allocations
+## bench: benchmarks, with allocations; then tandem beside vegeta and the AWS SDK, at one server
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	cd bench && $(GO) build -o ../bin/bench . && ../bin/bench
 
 ## soak: the long runs: a hundred kills, a million invocations
 soak: build

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"tandem/capture/jsonval"
 )
 
 // An Invocation is one recorded event, with its context and what is known of its outcome. The zero value of every
@@ -26,6 +28,31 @@ type Invocation struct {
 	Outcome *Outcome
 	// Objects are the pinned S3 objects that the event names or that the function read.
 	Objects []Object
+
+	// Parsed is Event, once Parse was called; nil before. It is not changed.
+	Parsed *jsonval.Value
+}
+
+// Parse sets Parsed, so that Value need not parse Event each time. It must not be called concurrently with anything
+// else.
+func (inv *Invocation) Parse() {
+	if v, err := jsonval.Parse(inv.Event); err == nil {
+		inv.Parsed = &v
+	}
+}
+
+// Value returns Event as it was parsed, which the caller does not change, or parses it.
+func (inv *Invocation) Value() (jsonval.Value, error) {
+	if inv.Parsed != nil {
+		return *inv.Parsed, nil
+	}
+	return jsonval.Parse(inv.Event)
+}
+
+// Shape returns the [Shape] of the event.
+func (inv *Invocation) Shape() string {
+	v, err := inv.Value()
+	return shapeOf(v, err)
 }
 
 // A Context is what the platform told the function about an invocation beside the event.
@@ -102,9 +129,12 @@ func (inv *Invocation) AppendJSON(dst []byte) ([]byte, error) {
 // ParseInvocation reads one line of a recording. The result does not alias line. It fails when the line is not JSON,
 // or has no id, function or event; a trigger or format that is left out is found from the event.
 func ParseInvocation(line []byte) (*Invocation, error) {
-	var l invocationLine
-	if err := json.Unmarshal(line, &l); err != nil {
-		return nil, err
+	l, ok := parseLine(line)
+	if !ok {
+		l = invocationLine{}
+		if err := json.Unmarshal(line, &l); err != nil {
+			return nil, err
+		}
 	}
 	if l.EventBase64 != nil {
 		if !json.Valid(l.EventBase64) {

@@ -51,10 +51,19 @@ type Outcome struct {
 	BilledMS   float64 `json:"billedMs,omitempty"`
 	MemoryMB   float64 `json:"memoryMb,omitempty"` // the most memory used
 	Attempts   int     `json:"attempts,omitempty"` // requests sent, with retries
+	Tries      []Try   `json:"tries,omitempty"`    // the attempts before the last
 
 	// Effects are in the order in which the function caused them. Nil means that nobody watched; a list without
 	// elements means that there were none.
 	Effects []Effect `json:"effects"`
+}
+
+// A Try is one attempt that was followed by another.
+type Try struct {
+	Status     Status  `json:"status"` // throttled, or transport_error where that is safe to send again
+	Error      *Error  `json:"error,omitempty"`
+	DurationMS float64 `json:"durationMs,omitempty"`
+	WaitMS     float64 `json:"waitMs,omitempty"` // until the next attempt
 }
 
 // An Error is a failure as the function or its platform reported it.
@@ -161,6 +170,9 @@ func NewBody(contentType string, content []byte) *Body {
 }
 
 func mayBeJSON(contentType string, content []byte) bool {
+	if contentType == "application/json" { // which most are, and need not be taken apart
+		return true
+	}
 	media, _, err := mime.ParseMediaType(contentType)
 	if err == nil && (strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json")) {
 		return true

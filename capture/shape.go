@@ -20,6 +20,11 @@ import (
 // in requestContext do not count. An event that is not JSON has the shape of its text.
 func Shape(event []byte) string {
 	v, err := jsonval.Parse(event)
+	return shapeOf(v, err)
+}
+
+// shapeOf returns the shape of an event that was parsed, or could not be.
+func shapeOf(v jsonval.Value, err error) string {
 	if err != nil {
 		v = jsonval.Text("")
 	}

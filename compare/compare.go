@@ -178,6 +178,9 @@ func (c *comparison) report(f *findings) *Report {
 	r.Clusters = s.clusters.clusters(compared, differed)
 	r.decide(c.unseen(f))
 	r.Reasons = append(r.Reasons, unsent(s.unsent.forget())...)
+	if m := c.run.Manifest(); m != nil {
+		r.Reasons = append(r.Reasons, leftOut(m)...)
+	}
 	for _, rule := range r.Rules {
 		if rule.Expired {
 			r.reason("the rule at %s has expired (%s)", rule.At, rule.Until)
@@ -206,6 +209,18 @@ func unsent(reasons map[string]int64) []string {
 	return list
 }
 
+// leftOut says what the replay was told not to look at.
+func leftOut(m *replay.RunManifest) []string {
+	var list []string
+	if n := m.Counts.LeftOut; n > 0 {
+		list = append(list, fmt.Sprintf("%d of %d invocations were left out: %s", n, m.Recording.Invocations, m.Plan))
+	}
+	if n := m.Counts.WarmedUp; n > 0 {
+		list = append(list, fmt.Sprintf("%s were fired to warm up and not compared", plural(int(n), "invocation")))
+	}
+	return list
+}
+
 // unseen says what stands between the trials that were compared and the whole recording. What cannot be sent is told
 // too, but is known, so it is left to the caller's eye and to gates.
 func (c *comparison) unseen(f *findings) []string {
@@ -214,12 +229,13 @@ func (c *comparison) unseen(f *findings) []string {
 		list = append(list, fmt.Sprintf("%s inconclusive: %s", plural(int(f.sum.reasons[reason]), "trial"), reason))
 	}
 	if m := c.run.Manifest(); m != nil {
-		missing := m.Recording.Invocations
+		planned := m.Planned()
+		missing := planned
 		for _, f := range f.sum.functions {
 			missing -= f.counts.Total
 		}
 		if missing > 0 {
-			list = append(list, fmt.Sprintf("%d of %d invocations have no trial", missing, m.Recording.Invocations))
+			list = append(list, fmt.Sprintf("%d of %d invocations have no trial", missing, planned))
 		}
 	}
 	list = append(list, c.run.Notices()...)

@@ -123,6 +123,9 @@ func (c *comparison) work(b *batch, sum *summary, look func(*replay.Trial, *summ
 		switch {
 		case err == nil:
 			r.id, r.aliases = trial.Invocation, look(trial, sum)
+			if trial.Repeat > 0 { // as in marks; no ID has white space in it
+				r.id = fmt.Sprintf("%s %d", r.id, trial.Repeat)
+			}
 		case c.opts.Salvage:
 			r.skipped = true
 		default:

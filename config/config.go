@@ -33,6 +33,14 @@ type Config struct {
 type Function struct {
 	Lambda    *Lambda    `yaml:"lambda"`
 	Functions *Functions `yaml:"functions"`
+	Retry     Retry      `yaml:"retry"`
+}
+
+// Retry says what is fired again at a function's deployments besides what their platforms refused to run.
+type Retry struct {
+	// Safe says that the function may run twice for one invocation. Then an invocation whose connection broke, or that
+	// the platform failed at, is fired again, though it may have run.
+	Safe bool `yaml:"safe"`
 }
 
 // Lambda is a function that is called through the Invoke API.
@@ -42,6 +50,7 @@ type Lambda struct {
 	Region    string `yaml:"region"`    // default: as the AWS SDK finds it
 	Endpoint  string `yaml:"endpoint"`  // default: AWS's
 	Effects   string `yaml:"effects"`   // address that tells effects; none if nobody watches
+	InFlight  int    `yaml:"inFlight"`  // invocations at once; default: as many as the replay fires
 }
 
 // Functions is a function of an Azure Functions app. Exactly one of the ways to fire it is set.
@@ -51,7 +60,8 @@ type Functions struct {
 	Queue      *Queue      `yaml:"queue"`
 	ServiceBus *ServiceBus `yaml:"servicebus"`
 	Blob       *Blob       `yaml:"blob"`
-	Effects    string      `yaml:"effects"` // address that tells effects; none if nobody watches
+	Effects    string      `yaml:"effects"`  // address that tells effects; none if nobody watches
+	InFlight   int         `yaml:"inFlight"` // invocations at once; default: as many as the replay fires
 }
 
 // HTTP is an HTTP trigger.

@@ -130,6 +130,7 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 		want     string
 	}{
 		{"an unknown key", "qualifier: staging", "qualifer: staging", 4, `no key "qualifer"`},
+		{"less than none at once", "qualifier: staging", "inFlight: -1", 4, "inFlight is below 0"},
 		{"an unknown key at the top", "gates:", "gate:", 19, `no key "gate"`},
 		{"a missing variable", "${STORAGE}", "${STORAGE_ACCOUNT}", 8, "STORAGE_ACCOUNT is not set"},
 		{"a pointer without a slash", "at: /body/orderId", "at: body.orderId", 13, "not a JSON pointer"},

@@ -219,6 +219,9 @@ func (l *loader) checkFunction(name string, f Function) error {
 	if f.Lambda != nil && f.Lambda.Function == "" {
 		return l.fail(errors.New("function: the Lambda function's name is missing"), "functions", name, "lambda")
 	}
+	if f.Lambda != nil && f.Lambda.InFlight < 0 {
+		return l.fail(errors.New("inFlight is below 0"), "functions", name, "lambda", "inFlight")
+	}
 	if f.Functions == nil {
 		return nil
 	}
@@ -233,6 +236,8 @@ func (l *loader) checkFunction(name string, f Function) error {
 	switch {
 	case ways != 1:
 		return l.fail(errors.New("say in one way how the function is fired: http, handler, queue, servicebus or blob"), at...)
+	case f.Functions.InFlight < 0:
+		return l.fail(errors.New("inFlight is below 0"), append(at, "inFlight")...)
 	case f.Functions.HTTP != nil && f.Functions.HTTP.URL == "":
 		return l.fail(errors.New("url is missing"), append(at, "http")...)
 	case f.Functions.Handler != nil && f.Functions.Handler.URL == "":

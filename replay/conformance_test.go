@@ -228,7 +228,7 @@ func TestAMissingFunctionEndsTheRun(t *testing.T) {
 		!strings.Contains(err.Error(), "Function not found: orders") {
 		t.Errorf("error %v", err)
 	}
-	if m == nil || m.Complete || m.Counts.Trials != 0 {
+	if m == nil || m.Complete || m.Counts.Trials != 0 || m.Stopped != err.Error() {
 		t.Errorf("manifest %+v", m)
 	}
 }

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,11 +14,16 @@ type HTTPOptions struct {
 	// MaxAnswer is the longest body, in bytes, that is read; default 20 MiB, the most that Lambda can
 	// send at all.
 	MaxAnswer int64
+	TLS       *tls.Config // default: the system's certificates
 }
 
-// NewHTTPClient returns a client for targets to share. It keeps a connection for each of the requests in flight,
-// follows no redirects, and neither asks for nor undoes compression, because answers are kept as they came. Reading a
-// body beyond the limit fails. It has no time-out of its own: the context of a request has it.
+// NewHTTPClient returns a client for targets to share. It speaks HTTP/1.1, keeps a connection for each of the
+// requests in flight, sends no request twice, follows no redirects, and neither asks for nor undoes compression,
+// because answers are kept as they came. Reading a body beyond the limit fails. It has no time-out of its own: the
+// context of a request has it.
+//
+// Where the environment names a proxy, and on Windows, net/http's transport takes its place. That one sends a request
+// again that it takes for safe; the targets make theirs so that it takes none for that.
 func NewHTTPClient(o HTTPOptions) *http.Client {
 	if o.InFlight <= 0 {
 		o.InFlight = 8
@@ -25,30 +31,52 @@ func NewHTTPClient(o HTTPOptions) *http.Client {
 	if o.MaxAnswer <= 0 {
 		o.MaxAnswer = 20 << 20
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConns = 0 // no bound over all hosts
-	transport.MaxIdleConnsPerHost = o.InFlight
-	transport.IdleConnTimeout = 30 * time.Second // below what front ends and load balancers keep
-	transport.DisableCompression = true
+	fallback := http.DefaultTransport.(*http.Transport).Clone()
+	fallback.MaxIdleConns = 0 // no bound over all hosts
+	fallback.MaxIdleConnsPerHost = o.InFlight
+	fallback.IdleConnTimeout = maxIdle
+	fallback.DisableCompression = true
+	if o.TLS != nil {
+		fallback.TLSClientConfig = o.TLS.Clone()
+	}
 	return &http.Client{
-		Transport:     &limitedTransport{transport, o.MaxAnswer},
+		Transport: &limitedTransport{
+			direct: wire{tls: o.TLS, perHost: o.InFlight}, fallback: fallback, limit: o.MaxAnswer,
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
+// maxIdle is how long a connection is kept that nothing is sent on: less than front ends and load balancers keep it.
+const maxIdle = 30 * time.Second
+
 // A limitedTransport bounds the bodies of answers.
 type limitedTransport struct {
-	*http.Transport
-	limit int64
+	direct   wire
+	fallback *http.Transport
+	limit    int64
 }
 
 func (t *limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.Transport.RoundTrip(req)
+	var resp *http.Response
+	proxy, err := http.ProxyFromEnvironment(req)
+	switch {
+	case err != nil || proxy != nil || !wired:
+		resp, err = t.fallback.RoundTrip(req)
+	default:
+		resp, err = t.direct.roundTrip(req)
+	}
 	if err != nil {
 		return nil, err
 	}
 	resp.Body = &limitedBody{resp.Body, t.limit, t.limit}
 	return resp, nil
+}
+
+// CloseIdleConnections is what [http.Client.CloseIdleConnections] calls.
+func (t *limitedTransport) CloseIdleConnections() {
+	t.direct.closeIdle()
+	t.fallback.CloseIdleConnections()
 }
 
 type limitedBody struct {

@@ -18,7 +18,8 @@ import (
 	"tandem/replay/functions"
 )
 
-// childEnv has the job of a child process that is made to be killed: recording, run folder and URL, a line each.
+// childEnv has the job of a child process that is made to be killed: recording, run folder, URL, and "all" for all
+// options that there are, a line each.
 const childEnv = "TANDEM_REPLAY_CHILD"
 
 func child(job string) int {
@@ -33,13 +34,18 @@ func child(job string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	m, err := replay.Run(context.Background(), context.Background(), replay.Options{
+	opts := replay.Options{
 		Recording: recording, Dir: part[1], Resume: true,
 		Targets: map[string][]replay.Deployment{"create-order": {
 			{Name: "lambda", Target: target}, {Name: "functions", Target: target},
 		}},
 		Journal: journal.WriterOptions{FlushAfter: 5 * time.Millisecond, FrameBytes: 4 << 10, SegmentBytes: 16 << 10},
-	})
+	}
+	if part[3] == "all" {
+		opts.Select, opts.Repeat, opts.Calibrate = replay.Selection{Sample: 0.8, Seed: 3}, 2, true
+		opts.WarmUp.Invocations, opts.Pace.Rate = 25, 20_000
+	}
+	m, err := replay.Run(context.Background(), context.Background(), opts)
 	if err != nil || !m.Complete {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -48,10 +54,16 @@ func child(job string) int {
 }
 
 func TestAKilledReplayResumesWithNothingLostOrDoubled(t *testing.T) {
-	kills := 6
+	kills := 3
 	if os.Getenv("TANDEM_SOAK") == "1" {
 		kills = 100
 	}
+	for _, options := range []string{"none", "all"} {
+		t.Run(options, func(t *testing.T) { killAndResume(t, options, kills) })
+	}
+}
+
+func killAndResume(t *testing.T, options string, kills int) {
 	invocations := 100 * kills // twice what the kills let through on average, so that every one hits a replay at work
 	recording := writeRecording(t, orders(invocations)...)
 	dir := filepath.Join(t.TempDir(), "run")
@@ -62,7 +74,7 @@ func TestAKilledReplayResumesWithNothingLostOrDoubled(t *testing.T) {
 	})
 	start := func() *exec.Cmd {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{recording, dir, url}, "\n"))
+		cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{recording, dir, url, options}, "\n"))
 		cmd.Stderr = os.Stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
@@ -94,13 +106,17 @@ func TestAKilledReplayResumesWithNothingLostOrDoubled(t *testing.T) {
 		t.Fatalf("the last resume: %v", err)
 	}
 	trials, m := readRun(t, dir)
-	if len(trials) != invocations || !m.Complete || m.Counts.NotReached != 0 {
-		t.Fatalf("%d trials of %d, manifest %+v", len(trials), invocations, m)
+	want := invocations
+	if options == "all" {
+		want = 2*(invocations-int(m.Counts.LeftOut)) - 25
 	}
-	for id, trial := range trials {
+	if len(trials) != want || !m.Complete || m.Counts.NotReached != 0 || m.Counts.Trials != int64(want) {
+		t.Fatalf("%d trials of %d, manifest %+v", len(trials), want, m)
+	}
+	for _, trial := range trials {
 		for name, out := range trial.Outcomes {
-			if want := strings.TrimPrefix(id, "i"); string(out.HTTP.Body.Bytes()) != want {
-				t.Errorf("%s at %s has the answer %s", id, name, out.HTTP.Body.Bytes())
+			if want := strings.TrimPrefix(trial.Invocation, "i"); string(out.HTTP.Body.Bytes()) != want {
+				t.Errorf("%s at %s has the answer %s", trial.Invocation, name, out.HTTP.Body.Bytes())
 			}
 		}
 	}

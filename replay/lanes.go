@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
+	"time"
 
 	"tandem/capture"
 )
@@ -59,10 +60,17 @@ func LanesOf(inv *capture.Invocation) []string {
 
 // A shot is one invocation on its way through a run.
 type shot struct {
-	n        int64
+	n        int64 // its invocation's position in the recording
+	pass     int   // of the recording, from 0
+	seq      int64 // its place among all that were selected, over all passes
 	inv      *capture.Invocation
 	lanes    []string
 	blockers int // lanes in which another shot is ahead
+
+	due   time.Duration // from the begin of the firing, as all moments here are
+	ready time.Duration // when no other was ahead in its lanes
+	free  bool          // it could be fired at the moment when it was due
+	warm  bool          // it is fired to warm up
 }
 
 // lanes says which shots may be fired. It holds only lanes that have a shot in them, so it does not grow with the

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"time"
 
@@ -24,15 +26,16 @@ type log struct {
 	dir     string
 	writer  *journal.Writer
 	session string // the run's ID, made unique for each time that it is gone on with
-	done    bitmap // of positions in the recording; not written after openLog
+	done    bitmap // of positions in the recording, pass after pass; not written after openLog
+	warmed  int64  // invocations at the begin of what is selected that an earlier session fired to warm up; -1 for none
 
 	mu       sync.Mutex
 	manifest *RunManifest
 }
 
 // openLog checks the whole recording, then makes the run's folder or goes on with it, and locks it.
-func openLog(ctx context.Context, opts *Options) (*log, error) {
-	recording, err := checkRecording(ctx, opts)
+func openLog(ctx context.Context, opts *Options, sel *selector) (*log, error) {
+	recording, selected, err := checkRecording(ctx, opts, sel)
 	if err != nil {
 		return nil, err
 	}
@@ -41,15 +44,15 @@ func openLog(ctx context.Context, opts *Options) (*log, error) {
 	if err != nil {
 		return nil, runExists(opts.Dir, err)
 	}
-	l := &log{dir: opts.Dir, writer: writer, done: newBitmap(recording.Invocations)}
-	if err := l.begin(ctx, opts, recording); err != nil {
+	l := &log{dir: opts.Dir, writer: writer, done: newBitmap(recording.Invocations * int64(opts.Repeat)), warmed: -1}
+	if err := l.begin(ctx, opts, recording, selected); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
 	return l, nil
 }
 
 // begin puts the manifest in place, with what the trials that are already there say.
-func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef) error {
+func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, selected int64) error {
 	old, err := readManifest(l.dir)
 	switch {
 	case err != nil:
@@ -64,9 +67,18 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef) 
 	if err != nil {
 		return err
 	}
-	counts := newCounts(recording.Invocations)
+	counts := newCounts(recording.Invocations, selected, opts.Repeat)
+	if opts.WarmUp.Invocations > 0 && opts.WarmUp.Invocations >= counts.NotReached {
+		return fmt.Errorf("a warm-up of %d invocations leaves nothing of the %d that are fired",
+			opts.WarmUp.Invocations, counts.NotReached)
+	}
 	if old != nil {
-		if err := l.readTrials(ctx, RunOptions{Identities: opts.Identities}, &counts); err != nil {
+		if old.Counts.WarmedUp > 0 {
+			l.warmed = old.Counts.WarmedUp
+			counts.warmedUp(l.warmed)
+			maps.Copy(counts.WarmUp, old.Counts.WarmUp)
+		}
+		if err := l.readTrials(ctx, opts, &counts); err != nil {
 			return err
 		}
 	}
@@ -75,11 +87,15 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef) 
 	if old != nil {
 		m.ID, m.Start = old.ID, old.Start
 		m.Resumed = append(old.Resumed, Resumption{
-			At: now, Trials: counts.Trials, Tool: old.Tool, ConfigHash: old.ConfigHash,
+			At: now, Trials: counts.Trials, Tool: old.Tool, ConfigHash: old.ConfigHash, Stopped: old.Stopped,
 		})
 	}
 	m.Tool, m.ConfigHash = opts.Tool, opts.ConfigHash
 	m.Recording, m.Targets, m.InFlight, m.Counts = recording, opts.targetRefs(), opts.InFlight, counts
+	m.Plan, m.Pace = opts.plan(), opts.Pace.ref()
+	for _, rule := range opts.StopOn {
+		m.StopOn = append(m.StopOn, rule.String())
+	}
 	l.manifest = m
 	l.session = m.ID
 	if n := len(m.Resumed); n > 0 {
@@ -89,16 +105,22 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef) 
 	return l.writeManifest()
 }
 
-// checkRecording reads the recording once, so that what is wrong with it is told before anything is fired.
-func checkRecording(ctx context.Context, opts *Options) (RecordingRef, error) {
-	ref := RecordingRef{Path: opts.RecordingPath}
+// checkRecording reads the recording, so that what is wrong with it is told before anything is fired, and returns how
+// many of its invocations are selected.
+func checkRecording(ctx context.Context, opts *Options, sel *selector) (ref RecordingRef, selected int64, err error) {
+	ref.Path = opts.RecordingPath
 	counts, err := opts.Recording.Verify(ctx)
 	if err != nil {
-		return ref, fmt.Errorf("the recording cannot be replayed: %w", err)
+		return ref, 0, fmt.Errorf("the recording cannot be replayed: %w", err)
 	}
-	ref.Invocations = counts.Invocations
+	ref.Invocations, selected = counts.Invocations, counts.Invocations
+	if !sel.takesAll() {
+		if selected, err = sel.count(ctx, opts.Recording); err != nil {
+			return ref, 0, err
+		}
+	}
 	ref.Hash, err = opts.Recording.Hash(ctx)
-	return ref, err
+	return ref, selected, err
 }
 
 func runExists(dir string, err error) error {
@@ -120,12 +142,17 @@ func checkResume(old *RunManifest, opts *Options, recording RecordingRef) error 
 			"alike; write to another folder, or resume with --new-config if the change does not matter", opts.Dir,
 			old.ConfigHash, opts.ConfigHash)
 	}
+	old.Plan.Repeat = max(old.Plan.Repeat, 1) // runs of earlier versions do not say
+	if plan := opts.plan(); !reflect.DeepEqual(old.Plan, plan) {
+		return fmt.Errorf("run %s consists of other trials: it was made with %s, and this is %s; resume with the same, "+
+			"or write to another folder", opts.Dir, old.Plan, plan)
+	}
 	return nil
 }
 
 // readTrials notes which invocations have a trial.
-func (l *log) readTrials(ctx context.Context, opts RunOptions, counts *Counts) error {
-	run, err := OpenRun(l.dir, opts)
+func (l *log) readTrials(ctx context.Context, opts *Options, counts *Counts) error {
+	run, err := OpenRun(l.dir, RunOptions{Identities: opts.Identities})
 	if err != nil {
 		return err
 	}
@@ -135,17 +162,20 @@ func (l *log) readTrials(ctx context.Context, opts RunOptions, counts *Counts) e
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case trial.N < 0 || trial.N >= counts.Invocations:
+		case trial.N < 0 || trial.N >= counts.Invocations || trial.Repeat >= opts.Repeat:
 			return fmt.Errorf("run %s: the trial of invocation %s has no position in the recording", l.dir,
 				trial.Invocation)
-		case l.done.has(trial.N):
+		case l.done.has(position(counts.Invocations, trial.N, trial.Repeat)):
 			return fmt.Errorf("run %s: invocation %s has two trials", l.dir, trial.Invocation)
 		}
-		l.done.set(trial.N)
+		l.done.set(position(counts.Invocations, trial.N, trial.Repeat))
 		counts.add(trial)
 	}
 	return nil
 }
+
+// position is where the trial of an invocation stands among those of all passes over a recording.
+func position(invocations, n int64, pass int) int64 { return int64(pass)*invocations + n }
 
 // append writes a trial, in buf's memory, which it returns for the next one.
 func (l *log) append(buf []byte, t *Trial) ([]byte, error) {
@@ -173,16 +203,37 @@ func (l *log) append(buf []byte, t *Trial) ([]byte, error) {
 	return line, nil
 }
 
+// warm counts what was fired to warm up.
+func (l *log) warm(t *Trial) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, out := range t.Outcomes {
+		addStatus(l.manifest.Counts.WarmUp, name, out.Status)
+	}
+}
+
+// endWarmUp keeps that so many invocations were fired to warm up, before the first trial is written.
+func (l *log) endWarmUp(n int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.manifest.Counts.warmedUp(n)
+	return l.writeManifest()
+}
+
 // close ends the session: with everything on disk, the manifest says what is there. It returns the first of err and
 // its own.
-func (l *log) close(skew Skew, err error) (*RunManifest, error) {
+func (l *log) close(measured func(*RunManifest), err error) (*RunManifest, error) {
 	defer l.writer.Close() // lets go of the lock, after the manifest was written
 	if ferr := l.writer.Flush(); ferr != nil && err == nil {
 		err = fmt.Errorf("write trials to %s: %w", l.dir, ferr)
 	}
 	m := l.manifest
-	m.End, m.SkewMS = time.Now().UTC(), skew
+	m.End = time.Now().UTC()
 	m.Complete = err == nil && m.Counts.NotReached == 0
+	measured(m)
+	if err != nil && m.Stopped == "" {
+		m.Stopped = err.Error()
+	}
 	if werr := l.writeManifest(); err == nil {
 		err = werr
 	}

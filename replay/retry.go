@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"tandem/capture"
 )
 
-// A RetryPolicy says how often, and after which waits, a throttled invocation is fired again. Nothing else is ever
-// fired again, because anything else may have run.
+// A RetryPolicy says how often, and after which waits, a throttled invocation is fired again. Nothing else is fired
+// again, because anything else may have run, unless its deployment is said to be safe for that.
 type RetryPolicy struct {
 	Attempts int           // in all; default 5
 	MinWait  time.Duration // before the second attempt, doubled for each further one; default 100 ms
@@ -41,43 +42,76 @@ func (p RetryPolicy) wait(attempts int, after time.Duration) time.Duration {
 	return min(after+jitter, p.MaxWait)
 }
 
-// Retry wraps t so that throttled invocations are fired again. It sets Attempts, and DurationMS where t left it
-// open; the duration is that of the last attempt alone.
-func Retry(t Target, p RetryPolicy) Target { return &retrying{t, p.withDefaults()} }
+// Retry wraps t so that throttled invocations are fired again. It sets Attempts and Tries, and DurationMS where t
+// left it open; the duration is that of the last attempt alone.
+func Retry(t Target, p RetryPolicy) Target { return &retrying{target: t, policy: p.withDefaults()} }
 
 type retrying struct {
-	target Target
-	policy RetryPolicy
+	target  Target
+	policy  RetryPolicy
+	safe    bool          // what may have run is fired again, too
+	limit   *throttle     // learns what is refused; may be nil
+	refused *atomic.Int64 // counts it; may be nil
+	elapsed func() time.Duration
 }
 
 func (r *retrying) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
+	var tries []capture.Try
 	for attempt := 1; ; attempt++ {
+		begin := r.now()
 		start := time.Now()
 		out, err := r.target.Fire(ctx, inv)
 		elapsed := time.Since(start)
-
+		var wait time.Duration
+		again := attempt < r.policy.Attempts
 		var throttled *ThrottledError
-		if errors.As(err, &throttled) {
-			if attempt < r.policy.Attempts {
-				if err := sleep(ctx, r.policy.wait(attempt, throttled.After)); err != nil {
-					return nil, err
-				}
-				continue
-			}
+		switch {
+		case errors.As(err, &throttled):
+			wait = r.policy.wait(attempt, throttled.After)
+			r.note(begin, min(throttled.After, r.policy.MaxWait))
 			if out, err = throttled.Outcome, nil; out == nil {
 				out = &capture.Outcome{Status: capture.StatusThrottled}
 			}
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
+		case r.safe && out.Status == capture.StatusTransport:
+			wait = r.policy.wait(attempt, 0)
+		default:
+			again = false
+			if r.limit != nil {
+				r.limit.answered()
+			}
 		}
 		if out.Status != capture.StatusUnreplayable {
-			out.Attempts = attempt
+			out.Attempts, out.Tries = attempt, tries
 			if out.DurationMS == 0 {
 				out.DurationMS = Milliseconds(elapsed)
 			}
 		}
-		return out, nil
+		if !again {
+			return out, nil
+		}
+		tries = append(tries, capture.Try{
+			Status: out.Status, Error: out.Error, DurationMS: out.DurationMS, WaitMS: Milliseconds(wait),
+		})
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (r *retrying) now() time.Duration {
+	if r.limit == nil {
+		return 0
+	}
+	return r.elapsed()
+}
+
+// note notes a refusal of what was fired at begin.
+func (r *retrying) note(begin, wait time.Duration) {
+	if r.limit != nil {
+		r.limit.refused(begin, r.elapsed(), wait)
+		r.refused.Add(1)
 	}
 }
 

@@ -102,7 +102,8 @@ func optionsFor(t testing.TB, recording string, handler http.HandlerFunc) replay
 	}
 }
 
-// readRun returns the trials of a run by invocation, and fails if one is there twice.
+// readRun returns the trials of a run by invocation, with the number of the repeat behind it if it is one, and fails if
+// one is there twice.
 func readRun(t testing.TB, dir string) (map[string]*replay.Trial, *replay.RunManifest) {
 	t.Helper()
 	run, err := replay.OpenRun(dir, replay.RunOptions{})
@@ -114,10 +115,14 @@ func readRun(t testing.TB, dir string) (map[string]*replay.Trial, *replay.RunMan
 		if err != nil {
 			t.Fatal(err)
 		}
-		if trials[trial.Invocation] != nil {
-			t.Fatalf("invocation %s has two trials", trial.Invocation)
+		key := trial.Invocation
+		if trial.Repeat > 0 {
+			key = fmt.Sprintf("%s %d", key, trial.Repeat)
 		}
-		trials[trial.Invocation] = trial
+		if trials[key] != nil {
+			t.Fatalf("invocation %s has two trials", key)
+		}
+		trials[key] = trial
 	}
 	return trials, run.Manifest()
 }

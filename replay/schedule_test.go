@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"tandem/capture"
 )
@@ -80,7 +81,7 @@ func TestScheduleKeepsTheOrderOfLanesAndFiresAllOnce(t *testing.T) {
 		shots := make([]*shot, rnd.IntN(300))
 		laneCount, workers := 1+rnd.IntN(20), 1+rnd.IntN(8)
 		for i := range shots {
-			s := &shot{n: int64(i), inv: &capture.Invocation{Event: make([]byte, rnd.IntN(100))}}
+			s := &shot{n: int64(i), seq: int64(i), inv: &capture.Invocation{Event: make([]byte, rnd.IntN(100))}}
 			for lane := range laneCount {
 				if rnd.IntN(laneCount*2) < 2 {
 					s.lanes = append(s.lanes, fmt.Sprint(lane))
@@ -88,7 +89,9 @@ func TestScheduleKeepsTheOrderOfLanesAndFiresAllOnce(t *testing.T) {
 			}
 			shots[i] = s
 		}
-		s := &schedule{lanes: make(lanes), maxHeld: 1 + rnd.IntN(40), maxBytes: 1 + rnd.Int64N(1000)}
+		s := &schedule{
+			lanes: make(lanes), maxInFlight: workers, maxHeld: 1 + rnd.IntN(40), maxBytes: 1 + rnd.Int64N(1000),
+		}
 		watch := &laneWatch{busy: make(map[string]bool), last: make(map[string]int64)}
 		fired := make([]int, len(shots))
 
@@ -110,7 +113,7 @@ func TestScheduleKeepsTheOrderOfLanesAndFiresAllOnce(t *testing.T) {
 				}
 			})
 		}
-		err := s.run(t.Context(), t.Context(), feed, work, done, new(Progress))
+		err := engineOf(s).dispatch(t.Context(), t.Context(), feed, work, done)
 		group.Wait()
 		if err := errors.Join(append(watch.errs, err)...); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
@@ -141,7 +144,7 @@ func TestScheduleReadsAheadWithinBounds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
-				tt.s.lanes = make(lanes)
+				tt.s.lanes, tt.s.maxInFlight = make(lanes), 1
 				feed, work, done := make(chan *shot), make(chan *shot), make(chan *shot)
 				read := 0
 				var group sync.WaitGroup
@@ -160,7 +163,7 @@ func TestScheduleReadsAheadWithinBounds(t *testing.T) {
 					<-work // and it is never done
 				})
 				group.Go(func() {
-					if err := tt.s.run(ctx, ctx, feed, work, done, new(Progress)); ctx.Err() == nil {
+					if err := engineOf(&tt.s).dispatch(ctx, ctx, feed, work, done); ctx.Err() == nil {
 						t.Errorf("ended early: %v", err)
 					}
 				})
@@ -176,38 +179,39 @@ func TestScheduleReadsAheadWithinBounds(t *testing.T) {
 }
 
 func TestAWaitingLaneHoldsNoSlot(t *testing.T) {
-	s := &schedule{lanes: make(lanes), maxHeld: 100, maxBytes: 1 << 20}
+	s := &schedule{lanes: make(lanes), maxInFlight: 10, maxHeld: 100, maxBytes: 1 << 20}
+	seq := int64(0)
 	add := func(lanes ...string) *shot {
-		sh := &shot{inv: &capture.Invocation{}, lanes: lanes}
-		s.add(sh)
+		seq++
+		sh := &shot{seq: seq, inv: &capture.Invocation{}, lanes: lanes}
+		s.add(0, sh)
 		return sh
 	}
-	first := add("a")
-	add("a")
-	both := add("a", "b")
-	last := add("b")
-	free := add()
-	if s.next() != first || s.blocked() != 3 {
-		t.Fatalf("next is not the first of its lane, or %d are blocked, not 3", s.blocked())
+	next := func(want *shot, why string) {
+		t.Helper()
+		if got, _ := s.next(0); got != want {
+			t.Fatal(why)
+		} else if got != nil {
+			s.fire(0, got)
+		}
 	}
-	s.fired()
-	if s.next() != free {
-		t.Fatal("what has no lane waits behind what has one")
+	first, second, both, last, free := add("a"), add("a"), add("a", "b"), add("b"), add()
+	if s.blocked() != 3 {
+		t.Fatalf("%d are blocked, not 3", s.blocked())
 	}
-	s.fired()
-	s.done(first)
-	second := s.next()
-	s.fired()
-	s.done(second)
-	if s.next() != both {
-		t.Fatal("a shot of two lanes is not ready when both are free")
-	}
-	s.fired()
-	if s.next() != nil {
-		t.Fatal("a lane is entered while one of its shots is in flight")
-	}
-	s.done(both)
-	if s.next() != last {
-		t.Fatal("the last shot is not ready")
-	}
+	next(first, "next is not the first of its lane")
+	next(free, "what has no lane waits behind what has one")
+	s.done(0, first)
+	next(second, "the second is not ready when the first is done")
+	s.done(0, second)
+	next(both, "a shot of two lanes is not ready when both are free")
+	next(nil, "a lane is entered while one of its shots is in flight")
+	s.done(0, both)
+	next(last, "the last shot is not ready")
+}
+
+// engineOf is an engine that has a schedule and nothing else.
+func engineOf(s *schedule) *engine {
+	opts := &Options{Progress: new(Progress), coarse: true}
+	return &engine{opts: opts, schedule: s, warmUp: warmUp{over: true}, start: time.Now()}
 }

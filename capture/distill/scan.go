@@ -102,7 +102,7 @@ func Scan(ctx context.Context, sources []Source, opts Options) (*Plan, error) {
 			}
 		}
 	}
-	if err := opts.Select.check(p.functions); err != nil {
+	if err := opts.Select.Check(p.functions); err != nil {
 		return nil, err
 	}
 	if p.selected == 0 {

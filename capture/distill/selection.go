@@ -14,6 +14,8 @@ import (
 type Selection struct {
 	Functions []string
 	Triggers  []capture.Trigger
+	Formats   []capture.Format
+	IDs       []string
 	// Statuses are those of recorded outcomes; [capture.StatusUnknown] also stands for an outcome that was not
 	// recorded.
 	Statuses []capture.Status
@@ -25,6 +27,7 @@ type Selection struct {
 // Has reports whether inv is selected.
 func (s *Selection) Has(inv *capture.Invocation) bool {
 	return oneOf(s.Functions, inv.Function) && oneOf(s.Triggers, inv.Trigger) &&
+		oneOf(s.Formats, inv.Format) && oneOf(s.IDs, inv.ID) &&
 		oneOf(s.Statuses, OutcomeClassOf(inv.Outcome).Status) && s.inTime(inv.Time)
 }
 
@@ -37,8 +40,14 @@ func (s *Selection) inTime(t time.Time) bool {
 	return !t.IsZero() && !t.Before(s.From) && (s.To.IsZero() || t.Before(s.To))
 }
 
-// check says what is wrong with the selection, given how often each function was read.
-func (s *Selection) check(functions map[string]int64) error {
+// All reports whether everything is selected.
+func (s *Selection) All() bool {
+	return len(s.Functions)+len(s.Triggers)+len(s.Formats)+len(s.IDs)+len(s.Statuses) == 0 &&
+		s.From.IsZero() && s.To.IsZero()
+}
+
+// Check says what is wrong with the selection, given how often each function was read.
+func (s *Selection) Check(functions map[string]int64) error {
 	for _, name := range s.Functions {
 		if functions[name] == 0 {
 			names := slices.Sorted(maps.Keys(functions))

@@ -9,4 +9,6 @@ import (
 )
 
 // nodeRuntime returns the command of Lambda's runtime for Node with a function that echoes.
-func nodeRuntime(t *testing.T) []string { return append(peers.NodeRuntime(t), "testdata/node/echo.handler") }
+func nodeRuntime(t *testing.T) []string {
+	return append(peers.NodeRuntime(t), "testdata/node/echo.handler")
+}

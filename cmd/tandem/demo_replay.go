@@ -96,10 +96,9 @@ func (d *demo) fireAt(ctx context.Context, invoke, app string) error {
 	if err != nil {
 		return err
 	}
-	progress := new(replay.Progress)
-	d.manifest, err = d.fire(ctx, progress, replay.Options{
+	d.manifest, err = d.fire(ctx, "auto", replay.Options{
 		Recording: d.rec, RecordingPath: d.path("orders.rec"), Targets: targets, Dir: d.path("orders.run"),
-		InFlight: inFlight, Progress: progress, ConfigHash: cfg.Hash, Tool: toolVersion(),
+		InFlight: inFlight, Progress: new(replay.Progress), ConfigHash: cfg.Hash, Tool: toolVersion(),
 	})
 	if err != nil {
 		return err

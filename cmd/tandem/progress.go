@@ -28,9 +28,16 @@ type shownProgress struct {
 	done sync.WaitGroup
 }
 
-// startProgress shows p on w: bars on a terminal, else a line now and then.
-func startProgress(w io.Writer, p *replay.Progress) *shownProgress {
+// startProgress shows p on w, as --progress says how; auto is bars on a terminal, else a line now and then.
+func startProgress(w io.Writer, how string, p *replay.Progress) *shownProgress {
 	s := &shownProgress{to: w, quit: make(chan struct{})}
+	if how == "none" {
+		return s
+	}
+	if how == "json" {
+		s.done.Go(func() { showJSON(w, p, s.quit) })
+		return s
+	}
 	if takesControls(w) {
 		bars := newTargetBars(w, p)
 		s.to, s.lead = bars.pool, "\r" // the cursor is behind the ^C that a terminal shows
@@ -94,6 +101,9 @@ func (w *stopwatch) elapsed(s replay.Snapshot) time.Duration {
 func progressLine(s replay.Snapshot, elapsed time.Duration) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d invocations, %s, %s left", s.Done, s.Total, rateOf(s, elapsed), timeLeft(s, elapsed))
+	if s.Blocked > 0 {
+		fmt.Fprintf(&b, ", %d wait in lanes", s.Blocked)
+	}
 	for _, t := range s.Targets {
 		fmt.Fprintf(&b, "; %s p50 %s p99 %s%s", t.Name, round(t.P50), round(t.P99), failures(t))
 	}
@@ -190,7 +200,27 @@ func (b *targetBars) add(i int, name string, s replay.Snapshot) *mpb.Bar {
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
 			return besideBar(b.progress.Snapshot(), i, time.Since(b.firing))
 		})),
+		mpb.BarExtender(mpb.BarFillerFunc(func(w io.Writer, _ decor.Statistics) error {
+			_, err := fmt.Fprintln(w, belowBar(b.progress.Snapshot(), i))
+			return err
+		}), false),
 	)
+}
+
+// belowBar is the line under a target's bar: latencies, what waits, and what is not an answer.
+func belowBar(s replay.Snapshot, target int) string {
+	t := s.Targets[target]
+	line := fmt.Sprintf("          p50 %v, p99 %v", round(t.P50), round(t.P99))
+	if target == 0 && s.Blocked > 0 {
+		line += fmt.Sprintf(", %d wait in lanes", s.Blocked)
+	}
+	if t.Throttled > 0 {
+		line += fmt.Sprintf(", refused %d times", t.Throttled)
+	}
+	if failed := failures(t); failed != "" {
+		line += ";" + failed
+	}
+	return fit(line, 79)
 }
 
 // besideBar is what stands to the right of a target's bar: rate, errors and time left.

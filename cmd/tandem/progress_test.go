@@ -55,3 +55,14 @@ func snapshot(total, done, errors int64) replay.Snapshot {
 		},
 	}}}
 }
+
+func TestWhatIsBelowABarFitsATerminal(t *testing.T) {
+	s := snapshot(1_000_000, 999_999, 999_999)
+	s.Blocked = 1032
+	target := &s.Targets[0]
+	target.P50, target.P99, target.Throttled = 12*time.Millisecond, 3*time.Second, 7
+	want := "          p50 12ms, p99 3s, 1032 wait in lanes, refused 7 times; 999999 functi…"
+	if got := belowBar(s, 0); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

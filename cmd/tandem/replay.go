@@ -5,27 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"tandem/capture"
-	"tandem/capture/journal"
 	"tandem/replay"
 )
 
-type replayOptions struct {
-	out                        string
-	inFlight                   int
-	timeout                    time.Duration
-	resume, newConfig, salvage bool
-	recipients                 recipientFlags
-	keys                       identityFlags
-}
-
 func (a *app) replayCommand() *cobra.Command {
-	var opts replayOptions
+	var out string
+	var plan replayPlan
 	cmd := &cobra.Command{
 		Use:   "replay REC -o RUN",
 		Short: "Fire a recording at every target and keep the outcomes",
@@ -34,59 +27,75 @@ the same time and writes one trial an invocation to the folder RUN. Invocations
 of one SQS message group or one S3 key are fired one after the other, in their
 order. The config says what the targets of each function are.
 
+Without --speed and --rate, invocations are fired as fast as --in-flight allows.
+With one of them each is due at a time, and what cannot be fired then is late,
+never left out. What a target refuses for want of capacity is fired again, and
+fewer at once until it has recovered.
+
 Ctrl-C stops firing and lets what is in flight finish; Ctrl-C again does not
-wait. Such a run, and one that was killed, is gone on with by --resume: no
-invocation gets a second trial. With --recipient, the run is encrypted as a
-recording is.`,
+wait. Such a run, one that a rule stopped (exit code 3), and one that was killed
+are gone on with by --resume: no invocation gets a second trial. With
+--recipient, the run is encrypted as a recording is.`,
 		Example: `  tandem replay orders.rec -o orders.run
-  tandem replay orders.rec -o orders.run --resume`,
+  tandem replay orders.rec -o orders.run --resume
+  tandem replay orders.rec -o orders.run --speed 10x --in-flight 50
+  tandem replay orders.rec -o orders.run --rate 200/s --ramp 30s --warm-up 100 \
+    --stop-on 'errors>5%/30s'
+  tandem replay orders.rec -o noise.run --only function=create-order \
+    --sample 5% --seed 1 --calibrate --repeat 3`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.replay(cmd.Context(), args[0], opts) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts := replay.Options{RecordingPath: args[0], Dir: out}
+			if err := plan.fill(&opts); err != nil {
+				return &usageError{cmd, err}
+			}
+			return a.replay(cmd.Context(), opts, &plan)
+		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&opts.out, "output", "o", "", "`folder` to write the run to (required)")
-	f.IntVar(&opts.inFlight, "in-flight", 8, "`number` of invocations to fire at once")
-	f.DurationVar(&opts.timeout, "timeout", 20*time.Minute, "longest that one target may take for one invocation")
-	f.BoolVar(&opts.resume, "resume", false, "go on with the run in the output folder")
-	f.BoolVar(&opts.newConfig, "new-config", false, "with --resume: go on although the config has changed")
-	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged, and tell how much")
-	opts.recipients.register(f)
-	opts.keys.register(f)
+	f.StringVarP(&out, "output", "o", "", "`folder` to write the run to (required)")
+	plan.addTo(f)
 	cobra.CheckErr(cmd.MarkFlagRequired("output"))
 	return cmd
 }
 
-func (a *app) replay(ctx context.Context, path string, opts replayOptions) error {
+func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan) (err error) {
 	cfg, err := a.config()
 	if err != nil {
 		return err
 	}
-	recipients, err := opts.recipients.parse()
+	recipients, err := plan.recipients.parse()
 	if err != nil {
 		return err
 	}
-	identities, err := opts.keys.parse()
+	identities, err := plan.keys.parse()
 	if err != nil {
 		return err
 	}
-	rec, err := a.openRecording(path, opts.salvage, identities)
+	path := opts.RecordingPath
+	rec, err := a.openRecording(path, plan.salvage, identities)
 	if err != nil {
 		return err
 	}
 	defer rec.Close()
 	if rec.Encrypted() && len(recipients) == 0 {
-		a.say("%s is encrypted, and %s is not: --recipient encrypts what the targets answer", path, opts.out)
+		a.say("%s is encrypted, and %s is not: --recipient encrypts what the targets answer", path, opts.Dir)
 	}
-	targets, err := buildTargets(ctx, cfg, rec, opts.inFlight)
-	if err != nil {
+	if os.Getenv("GOGC") == "" {
+		// A replay keeps little and makes much garbage, so seldomer collections cost memory that it has to spare.
+		defer debug.SetGCPercent(debug.SetGCPercent(400))
+	}
+	opts.Recording, opts.ConfigHash, opts.Tool, opts.Progress = rec, cfg.Hash, toolVersion(), new(replay.Progress)
+	opts.Journal.Recipients, opts.Identities = recipients, identities
+	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight); err != nil {
 		return err
 	}
-	progress := new(replay.Progress)
-	manifest, err := a.fire(ctx, progress, replay.Options{
-		Recording: rec, RecordingPath: path, Targets: targets, Dir: opts.out, Resume: opts.resume, NewConfig: opts.newConfig,
-		InFlight: opts.inFlight, TargetTimeout: opts.timeout, Progress: progress, ConfigHash: cfg.Hash, Tool: toolVersion(),
-		Journal: journal.WriterOptions{Recipients: recipients}, Identities: identities,
-	})
+	var all servers
+	defer func() { err = errors.Join(err, all.close()) }()
+	if err := a.serveMetrics(&all, plan.metrics, opts.Progress); err != nil {
+		return err
+	}
+	manifest, err := a.fire(ctx, plan.progress, opts)
 	for _, notice := range rec.Notices() {
 		a.say("%s", notice)
 	}
@@ -96,12 +105,16 @@ func (a *app) replay(ctx context.Context, path string, opts replayOptions) error
 	if err != nil {
 		return err
 	}
-	if !manifest.Complete {
-		a.say("go on with it by: tandem replay %s -o %s%s --resume", path, opts.out, a.configFlag())
+	if manifest.Complete {
+		a.say("judge it by: tandem compare %s%s", opts.Dir, a.configFlag())
+		return nil
+	}
+	a.say("go on with it by: tandem replay %s -o %s%s%s --resume", path, opts.Dir, a.configFlag(), manifest.Plan.Flags())
+	if ctx.Err() != nil {
 		return errInterrupted
 	}
-	a.say("judge it by: tandem compare %s%s", opts.out, a.configFlag())
-	return nil
+	a.say("stopped by %s", manifest.Stopped)
+	return verdictError(exitInconclusive)
 }
 
 // configFlag is the flag, after a space, that names the same config in an advice.
@@ -112,9 +125,10 @@ func (a *app) configFlag() string {
 	return " -c " + a.configPath
 }
 
-// fire runs a replay with its progress on stderr. The end of ctx stops the firing; what is in flight may finish.
-func (a *app) fire(ctx context.Context, progress *replay.Progress, opts replay.Options) (*replay.RunManifest, error) {
-	shown := startProgress(a.stderr, progress)
+// fire runs a replay with its progress on stderr, as --progress says how. The end of ctx stops the firing; what is in
+// flight may finish.
+func (a *app) fire(ctx context.Context, how string, opts replay.Options) (*replay.RunManifest, error) {
+	shown := startProgress(a.stderr, how, opts.Progress)
 	defer shown.stop()
 	defer context.AfterFunc(ctx, func() { shown.say("stopping: what is in flight may finish; Ctrl-C again does not wait") })()
 	manifest, err := replay.Run(context.WithoutCancel(ctx), ctx, opts)
@@ -128,7 +142,18 @@ func (a *app) fire(ctx context.Context, progress *replay.Progress, opts replay.O
 // runSummary says what became of every invocation; the counts add up.
 func runSummary(m *replay.RunManifest) string {
 	c := m.Counts
-	s := fmt.Sprintf("%s: %s, %d not reached", count(c.Invocations, "invocation"), count(c.Trials, "trial"), c.NotReached)
+	s := count(c.Invocations, "invocation")
+	if c.LeftOut > 0 {
+		s += fmt.Sprintf(" less %d left out", c.LeftOut)
+	}
+	if m.Plan.Repeat > 1 {
+		s += fmt.Sprintf(", each %d times", m.Plan.Repeat)
+	}
+	s += ": " + count(c.Trials, "trial")
+	if c.WarmedUp > 0 {
+		s += fmt.Sprintf(", %d to warm up", c.WarmedUp)
+	}
+	s += fmt.Sprintf(", %d not reached", c.NotReached)
 	for _, reason := range slices.Sorted(maps.Keys(c.Unreplayable)) {
 		s += fmt.Sprintf("\n  %s not sent: %s", count(c.Unreplayable[reason], "outcome"), reason)
 	}
@@ -139,5 +164,25 @@ func runSummary(m *replay.RunManifest) string {
 			}
 		}
 	}
-	return s
+	for _, ref := range m.Targets {
+		if ref.Throttled > 0 {
+			s += fmt.Sprintf("\n  %s refused %s of %s for want of capacity, and was fired at %d at once at the lowest",
+				ref.Name, count(ref.Throttled, "request"), ref.Function, ref.LowestInFlight)
+		}
+	}
+	return s + lateness(m)
+}
+
+// veryLate is when lateness is worth a word: when people would see it.
+const veryLate = 100 // ms
+
+// lateness says so when invocations were fired long after they were due.
+func lateness(m *replay.RunManifest) string {
+	late := m.Pace.LateMS
+	if late == nil || late.P99 < veryLate {
+		return ""
+	}
+	ms := func(v float64) time.Duration { return round(time.Duration(v * float64(time.Millisecond))) }
+	return fmt.Sprintf("\n  fired late: half by up to %v, one in a hundred by more than %v: lanes, refusals, or "+
+		"--in-flight %d held them back", ms(late.P50), ms(late.P99), m.InFlight)
 }

@@ -54,6 +54,8 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 		if err != nil {
 			return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
 		}
+		l.InFlight, az.InFlight = f.Lambda.InFlight, f.Functions.InFlight
+		l.RetrySafe, az.RetrySafe = f.Retry.Safe, f.Retry.Safe
 		targets[name] = []replay.Deployment{l, az}
 	}
 	if len(targets) == 0 {
@@ -98,6 +100,10 @@ func (b *targetBuilder) awsConfig(ctx context.Context, l *config.Lambda) (aws.Co
 	cfg, err := awsconfig.LoadDefaultConfig(ctx, load...)
 	if err == nil && cfg.Region == "" {
 		err = errors.New("which region? set region, or AWS_REGION")
+	}
+	// What the SDK was told to trust besides the system's certificates (AWS_CA_BUNDLE) only its own client knows.
+	if own, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok && own.GetTransport().TLSClientConfig.RootCAs == nil {
+		cfg.HTTPClient = b.http
 	}
 	return cfg, err
 }

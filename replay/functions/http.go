@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"tandem/capture"
 	"tandem/capture/translate"
@@ -44,8 +47,24 @@ func NewHTTP(opts HTTPOptions) (*HTTP, error) {
 
 // Check refuses events that no request can be made of; see [replay.Checker].
 func (t *HTTP) Check(inv *capture.Invocation) error {
-	_, err := t.request(context.Background(), inv)
+	_, _, err := t.parse(inv)
 	return err
+}
+
+// parse returns the event's request, and where it goes.
+func (t *HTTP) parse(inv *capture.Invocation) (*httpEvent, *url.URL, error) {
+	if inv.Trigger != capture.TriggerHTTP {
+		return nil, nil, fmt.Errorf("an event of the trigger %s cannot be sent to an HTTP trigger", inv.Trigger)
+	}
+	event, err := parseHTTPEvent(inv)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !httpguts.ValidHeaderFieldName(event.method) { // both are tokens
+		return nil, nil, fmt.Errorf("%q is not a method", event.method)
+	}
+	u, err := t.url.expand(event)
+	return event, u, err
 }
 
 // Fire sends the request that the event came from; see [replay.Target].
@@ -76,21 +95,15 @@ func (t *HTTP) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outc
 }
 
 func (t *HTTP) request(ctx context.Context, inv *capture.Invocation) (*http.Request, error) {
-	if inv.Trigger != capture.TriggerHTTP {
-		return nil, fmt.Errorf("an event of the trigger %s cannot be sent to an HTTP trigger", inv.Trigger)
-	}
-	event, err := parseHTTPEvent(inv.Format, inv.Event)
+	event, u, err := t.parse(inv)
 	if err != nil {
 		return nil, err
 	}
-	u, err := t.url.expand(event)
+	req, err := http.NewRequestWithContext(ctx, event.method, "/", requestBody(event))
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, event.method, u.String(), requestBody(event))
-	if err != nil {
-		return nil, err
-	}
+	req.URL, req.Host = u, u.Host // parsed as it is
 	req.Header = event.header
 	// Under this spelling alone net/http finds it; without one, it would send its own.
 	req.Header["User-Agent"] = req.Header["user-agent"]

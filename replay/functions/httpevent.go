@@ -28,13 +28,13 @@ type httpEvent struct {
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html,
 // https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html and
 // https://docs.aws.amazon.com/lambda/latest/dg/services-alb.html.
-func parseHTTPEvent(format capture.Format, event []byte) (*httpEvent, error) {
-	v, err := jsonval.Parse(event)
+func parseHTTPEvent(inv *capture.Invocation) (*httpEvent, error) {
+	v, err := inv.Value()
 	if err != nil {
 		return nil, fmt.Errorf("event: %w", err)
 	}
 	e := &httpEvent{header: make(http.Header), params: make(map[string]string)}
-	switch format {
+	switch format := inv.Format; format {
 	case capture.FormatAPIGatewayV2, capture.FormatFunctionURL:
 		e.method = v.At("requestContext", "http", "method").Text
 		e.path = withoutStage(v)

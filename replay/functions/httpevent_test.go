@@ -154,7 +154,7 @@ func FuzzHTTPEvent(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, format int, event string) {
-		e, err := parseHTTPEvent(formats[uint(format)%uint(len(formats))], []byte(event))
+		e, err := parseHTTPEvent(&capture.Invocation{Format: formats[uint(format)%uint(len(formats))], Event: []byte(event)})
 		if err != nil {
 			return
 		}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type benchOptions struct {
+	requests, inFlight, rounds, memory int
+}
+
+// A measure is what one contender took in one round.
+type measure struct {
+	finding
+	cpu  time.Duration
+	peak int64 // of resident memory, in bytes
+}
+
+func (m *measure) perSecond() float64 { return float64(m.Requests) / m.Seconds }
+
+func (m *measure) cpuPerRequest() float64 { return m.cpu.Seconds() / float64(m.Requests) }
+
+func bench(o benchOptions) (err error) {
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	for _, n := range []int{o.requests, o.requests / 2} {
+		if err := writeRecording(filepath.Join(dir, fmt.Sprintf("%d.rec", n)), n); err != nil {
+			return err
+		}
+	}
+	url, stop, err := startServer()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	fmt.Printf("%d requests, %d at once, %d rounds in turns; the server is on the same machine\n\n",
+		o.requests, o.inFlight, o.rounds)
+	measured := make(map[string][]*measure)
+	for range o.rounds {
+		for _, name := range []string{"vegeta", "tandem", "sdk", "invoke"} {
+			m, err := measureOne(dir, name, url, o.requests, o.inFlight)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			measured[name] = append(measured[name], m)
+		}
+	}
+	fmt.Printf("%-34s %10s %10s %9s\n", "median of the rounds", "requests/s", "CPU µs/req", "peak MiB")
+	row("vegeta: one target", measured["vegeta"])
+	row("tandem: two targets, a run written", measured["tandem"])
+	ratios("tandem/vegeta", measured["tandem"], measured["vegeta"])
+	row("AWS SDK: Invoke in a loop", measured["sdk"])
+	row("tandem: Invoke, a run written", measured["invoke"])
+	ratios("tandem/SDK", measured["invoke"], measured["sdk"])
+	return others(o, dir, url)
+}
+
+// others measures the error of the schedule, and the memory for a large recording.
+func others(o benchOptions, dir, url string) error {
+	const rate = 1000
+	if err := writeRecording(filepath.Join(dir, "10000.rec"), 10*rate); err != nil {
+		return err
+	}
+	m, err := measureOne(dir, "pace", url, 2*10*rate, 128, "-rate", fmt.Sprint(rate))
+	if err != nil {
+		return fmt.Errorf("pace: %w", err)
+	}
+	fmt.Printf("\nschedule error at %d/s for 10 s, in ms: p50 %.3f, p99 %.3f, max %.3f\n",
+		rate, m.ErrorMS.P50, m.ErrorMS.P99, m.ErrorMS.Max)
+	if o.memory == 0 {
+		return nil
+	}
+	if err := writeRecording(filepath.Join(dir, fmt.Sprintf("%d.rec", o.memory)), o.memory); err != nil {
+		return err
+	}
+	if m, err = measureOne(dir, "tandem", url, 2*o.memory, o.inFlight); err != nil {
+		return err
+	}
+	fmt.Printf("%d invocations: peak %d MiB, %.0f requests/s\n", o.memory, m.peak>>20, m.perSecond())
+	return nil
+}
+
+func row(name string, rounds []*measure) {
+	fmt.Printf("%-34s %10.0f %10.1f %9.0f\n", name, median(rounds, (*measure).perSecond),
+		1e6*median(rounds, (*measure).cpuPerRequest), median(rounds, func(m *measure) float64 { return float64(m.peak) })/(1<<20))
+}
+
+// ratios compares round by round, because in one round the machine was about the same for both.
+func ratios(name string, ours, theirs []*measure) {
+	of := func(f func(*measure) float64) string {
+		all := make([]float64, len(ours))
+		for i := range ours {
+			all[i] = f(ours[i]) / f(theirs[i])
+		}
+		slices.Sort(all)
+		return fmt.Sprintf("%.2f (%.2f to %.2f)", all[len(all)/2], all[0], all[len(all)-1])
+	}
+	fmt.Printf("  %s: requests/s %s, CPU/request %s\n\n", name, of((*measure).perSecond), of((*measure).cpuPerRequest))
+}
+
+func median(rounds []*measure, f func(*measure) float64) float64 {
+	sorted := slices.SortedFunc(slices.Values(rounds), func(a, b *measure) int { return cmp.Compare(f(a), f(b)) })
+	return f(sorted[len(sorted)/2])
+}
+
+// startServer starts the server in a process of its own.
+func startServer() (url string, stop func(), err error) {
+	cmd := exec.Command(os.Args[0], "server")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", nil, err
+	}
+	addr, err := bufio.NewReader(out).ReadString('\n')
+	stop = func() {
+		in.Close()
+		_, _ = io.Copy(io.Discard, out)
+		_ = cmd.Wait() // it ends with its stdin
+	}
+	return "http://" + strings.TrimSpace(addr), stop, err
+}
+
+// measureOne gives one contender its turn.
+func measureOne(dir, name, url string, requests, inFlight int, more ...string) (*measure, error) {
+	own, err := os.MkdirTemp(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(own)
+	args := append([]string{name, "-url", url, "-dir", own, "-requests", fmt.Sprint(requests), "-in-flight",
+		fmt.Sprint(inFlight)}, more...)
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, err
+	}
+	m := &measure{cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		m.peak = usage.Maxrss << 10 // Linux counts KiB
+	}
+	return m, json.Unmarshal(out, &m.finding)
+}

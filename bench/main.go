@@ -1,0 +1,41 @@
+// Command bench measures tandem against what else people would use, at one server on one machine: vegeta for HTTP, and
+// the AWS SDK's own client for Lambda's Invoke API.
+//
+// Every contender is a process of its own, so that its CPU time and its memory are its own, and all of them are run in
+// turns, several times, because what else the machine does changes from minute to minute. Only ratios within one run
+// mean anything.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) > 0 {
+		switch job := args[0]; job {
+		case "server":
+			return serve()
+		case "vegeta", "tandem", "sdk", "invoke", "pace":
+			return contend(job, args[1:])
+		}
+	}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	var o benchOptions
+	f.IntVar(&o.requests, "requests", 200_000, "requests that each contender makes a round")
+	f.IntVar(&o.inFlight, "in-flight", 16, "requests at once")
+	f.IntVar(&o.rounds, "rounds", 5, "how often each contender has its turn")
+	f.IntVar(&o.memory, "memory", 1_000_000, "invocations to measure tandem's memory with; 0 to leave that out")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	return bench(o)
+}

@@ -1,0 +1,157 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"tandem/capture"
+)
+
+// fire fires one invocation at all of its targets. An error means that there is no trial to write.
+func (e *engine) fire(ctx context.Context, sh *shot) (*Trial, error) {
+	sh.inv.Parse()
+	trial := &Trial{
+		N: sh.n, Invocation: sh.inv.ID, Repeat: sh.pass, Function: sh.inv.Function, Trigger: sh.inv.Trigger,
+		Format: sh.inv.Format, Shape: sh.inv.Shape(), Time: time.Now().UTC(),
+		Outcomes: make(map[string]*capture.Outcome, len(e.names)),
+	}
+	if len(sh.lanes) > 0 {
+		trial.Lane = sh.lanes[0]
+	}
+	targets := e.targets[sh.inv.Function]
+	for _, name := range e.names {
+		trial.Outcomes[name] = Unreplayable("function %s has no target %s in the config", sh.inv.Function, name)
+	}
+	if len(targets) > 0 && !e.refused(targets, sh.inv, trial.Outcomes) {
+		for round := range e.opts.rounds() {
+			if err := e.fireRound(ctx, targets, sh, round, trial); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if !sh.warm {
+		for name, out := range trial.Outcomes {
+			e.progress[name].record(out)
+		}
+	}
+	return trial, nil
+}
+
+// refused reports whether a target cannot be sent inv, and gives all targets the outcomes that follow.
+func (e *engine) refused(targets []chain, inv *capture.Invocation, outcomes map[string]*capture.Outcome) bool {
+	var by []string
+	reasons := make(map[string]error)
+	for _, t := range targets {
+		if err := t.check(inv); err != nil {
+			reasons[t.name] = err
+			by = append(by, t.name)
+		}
+	}
+	if len(by) == 0 {
+		return false
+	}
+	for round := range e.opts.rounds() {
+		for _, t := range targets {
+			out := Unreplayable("not sent, because it cannot be sent to %s", strings.Join(by, ", "))
+			if slices.Contains(by, t.name) {
+				out = Unreplayable("%v", reasons[t.name])
+			}
+			outcomes[outcomeName(t.name, round)] = out
+		}
+	}
+	return true
+}
+
+// fireRound fires once at each target and puts the outcomes into the trial.
+func (e *engine) fireRound(ctx context.Context, targets []chain, sh *shot, round int, trial *Trial) error {
+	results := e.fireAll(ctx, targets, sh, round)
+	if round == 0 {
+		e.measure(sh, results, trial)
+	}
+	for i, r := range results {
+		out, err := r.outcome, r.err
+		var setup *SetupError
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &setup):
+			return fmt.Errorf("function %s, target %s: %w", sh.inv.Function, targets[i].name, err)
+		default:
+			out = &capture.Outcome{Status: capture.StatusUnknown, Error: &capture.Error{Message: err.Error()}}
+		}
+		trial.Outcomes[outcomeName(targets[i].name, round)] = out
+	}
+	return nil
+}
+
+// measure notes when a shot was fired, against when it was due.
+func (e *engine) measure(sh *shot, results []result, trial *Trial) {
+	start := results[0].start
+	trial.Time = start.UTC()
+	if len(results) > 1 {
+		e.skew.record(skew(results))
+	}
+	if !e.opts.Pace.timed() {
+		return
+	}
+	due := e.start.Add(sh.due)
+	trial.Due = due.UTC()
+	late := start.Sub(due)
+	e.late.record(late)
+	if sh.free {
+		e.error.record(late)
+	}
+}
+
+type result struct {
+	outcome *capture.Outcome
+	err     error
+	start   time.Time
+}
+
+// fireAll fires at all targets at the same moment: no request is made before everything is ready to make all.
+func (e *engine) fireAll(ctx context.Context, targets []chain, sh *shot, round int) []result {
+	results := make([]result, len(targets))
+	gate := make(chan struct{})
+	var ready, done sync.WaitGroup
+	for i := range targets[1:] {
+		ready.Add(1)
+		done.Add(1)
+		e.crew <- func() {
+			defer done.Done()
+			e.fireOne(ctx, &targets[i+1], sh, round, &results[i+1], func() {
+				ready.Done()
+				<-gate
+			})
+		}
+	}
+	e.fireOne(ctx, &targets[0], sh, round, &results[0], func() {
+		ready.Wait()
+		close(gate)
+	})
+	done.Wait()
+	return results
+}
+
+// fireOne fires at one target when together returns, which is when all are ready.
+func (e *engine) fireOne(ctx context.Context, t *chain, sh *shot, round int, r *result, together func()) {
+	ctx, cancel := context.WithTimeoutCause(ctx, e.opts.TargetTimeout, e.noAnswer)
+	defer cancel()
+	ctx = WithMark(ctx, capture.Mark{
+		Run: e.log.session, Invocation: sh.inv.ID, Target: t.name, Repeat: sh.pass*e.opts.rounds() + round,
+	})
+	progress := e.progress[outcomeName(t.name, round)]
+	together()
+	r.start = time.Now()
+	progress.fired.Add(1)
+	r.outcome, r.err = t.target.Fire(ctx, sh.inv)
+	if r.err != nil && errors.Is(r.err, context.DeadlineExceeded) {
+		r.err = fmt.Errorf("%w: %w", context.Cause(ctx), r.err)
+	}
+}
