@@ -43,6 +43,7 @@ func TestParseTrialSaysWhatIsWrong(t *testing.T) {
 		{"no outcomes", `{"invocation":"i","function":"f"}`, `no "outcomes"`},
 		{"an outcome without status", `{"invocation":"i","function":"f","outcomes":{"lambda":{}}}`, `"lambda" has no "status"`},
 		{"an outcome that is null", `{"invocation":"i","function":"f","outcomes":{"lambda":null}}`, `"lambda" has no "status"`},
+		{"a repeat that is none", `{"repeat":-1,"invocation":"i","function":"f","outcomes":{"a":{"status":"ok"}}}`, `"repeat" is -1`},
 		{"a position that is none", `{"n":-1,"invocation":"i","function":"f","outcomes":{"a":{"status":"ok"}}}`, `"n" is -1`},
 	}
 	for _, tt := range tests {
@@ -66,6 +67,8 @@ func FuzzParseTrial(f *testing.F) {
 	f.Add([]byte(`{"n":3,"invocation":"i","function":"f","lane":"s3:b/k","outcomes":{"a":{"status":"ok","effects":[]}}}`))
 	f.Add([]byte(`{"invocation":"i","function":"f","time":"2026-01-01T00:00:00Z","outcomes":{"a":{"status":"ok",` +
 		`"http":{"status":201,"headers":{"a":["b"]},"cookies":[{"name":"s","value":"x"}],"body":{"json":1.0}}}}}`))
+	f.Add([]byte(`{"n":0,"invocation":"i","repeat":2,"function":"f","due":"2026-01-01T00:00:00Z","outcomes":{"<":{"status":"ok",` +
+		`"tries":[{"status":"throttled","waitMs":1}]},"a#2":{"status":"ok"}}}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		trial, err := ParseTrial(line)
 		if err != nil {

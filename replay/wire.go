@@ -219,7 +219,7 @@ type exchange struct {
 }
 
 func (x *exchange) send(req *http.Request) error {
-	err := req.Write(x.conn.w)
+	err := req.Write(unflushed{x.conn.w})
 	if err == nil {
 		err = x.conn.w.Flush()
 	}
@@ -229,6 +229,10 @@ func (x *exchange) send(req *http.Request) error {
 	}
 	return err
 }
+
+// unflushed keeps net/http from sending the header by itself before a body whose type it does not know, such as the AWS
+// SDK's: one packet and one system call more for each request. It does so to a bufio.Writer alone.
+type unflushed struct{ *bufio.Writer }
 
 // answer reads the header of the answer, after those of interim ones.
 func (x *exchange) answer(req *http.Request) (*http.Response, error) {

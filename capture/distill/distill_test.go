@@ -266,7 +266,9 @@ func TestTheSeedAloneDecidesBetweenEventsOfOneSize(t *testing.T) {
 func TestSelection(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	ok := &capture.Outcome{Status: capture.StatusOK}
-	base := capture.Invocation{Function: "f", Trigger: capture.TriggerHTTP, Time: at, Outcome: ok}
+	base := capture.Invocation{
+		ID: "i", Function: "f", Trigger: capture.TriggerHTTP, Format: capture.FormatAPIGatewayV2, Time: at, Outcome: ok,
+	}
 	for _, test := range []struct {
 		name string
 		s    distill.Selection
@@ -278,6 +280,10 @@ func TestSelection(t *testing.T) {
 		{"another function", distill.Selection{Functions: []string{"g"}}, nil, false},
 		{"its trigger", distill.Selection{Triggers: []capture.Trigger{"http"}}, nil, true},
 		{"another trigger", distill.Selection{Triggers: []capture.Trigger{"sqs", "s3"}}, nil, false},
+		{"its format", distill.Selection{Formats: []capture.Format{"apigw-v1", "apigw-v2"}}, nil, true},
+		{"another format", distill.Selection{Formats: []capture.Format{"sqs"}}, nil, false},
+		{"its ID", distill.Selection{IDs: []string{"other", "i"}}, nil, true},
+		{"another ID", distill.Selection{IDs: []string{"other"}}, nil, false},
 		{"its status", distill.Selection{Statuses: []capture.Status{"ok"}}, nil, true},
 		{"another status", distill.Selection{Statuses: []capture.Status{"timeout"}}, nil, false},
 		{
