@@ -40,7 +40,8 @@ type Manifest struct {
 	// Redaction is null where nothing is known to have been replaced: the recording may hold secrets.
 	Redaction *Redaction `json:"redaction" jsonschema:"nullable"`
 	Counts    Counts     `json:"counts"`
-	// Complete is set when the recording was closed. Until then, and after a kill, Counts are those of the start.
+	// Complete is set when the capture came to its end. Until then, and after a kill, Counts are those of the start; after
+	// a capture that failed they are right.
 	Complete bool `json:"complete"`
 }
 

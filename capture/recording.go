@@ -362,7 +362,13 @@ func (w *Writer) publishObject(temp *os.File, path string) error {
 
 // Close writes what is left and, for a folder, a manifest that says that the recording is complete. It does not say
 // so when not everything was written; Close then returns the reason.
-func (w *Writer) Close() error {
+func (w *Writer) Close() error { return w.end(true) }
+
+// CloseIncomplete is Close for a capture that did not come to its end: the manifest does not say that the recording
+// has all that there was to record.
+func (w *Writer) CloseIncomplete() error { return w.end(false) }
+
+func (w *Writer) end(complete bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -372,7 +378,7 @@ func (w *Writer) Close() error {
 	if w.dir != "" {
 		err := w.lines.Sync()
 		if err == nil {
-			w.manifest.Complete = true
+			w.manifest.Complete = complete
 			err = w.manifest.write(w.dir)
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -109,9 +110,14 @@ func (a *app) redactor() (*redact.Redactor, error) {
 	return r, err
 }
 
-// closeRecording ends a recording and says what is not in it as it was captured.
-func (a *app) closeRecording(w *capture.Writer) error {
-	err := w.Close()
+// closeRecording ends a recording and says what is not in it as it was captured. Failed is why the capture did not come
+// to its end, nil if it did; it is returned with what else goes wrong.
+func (a *app) closeRecording(w *capture.Writer, failed error) error {
+	end := w.Close
+	if failed != nil {
+		end = w.CloseIncomplete
+	}
+	err := errors.Join(failed, end())
 	m := w.Manifest()
 	if m.Redaction == nil {
 		return err

@@ -90,7 +90,7 @@ func (a *app) captureCloudWatch(ctx context.Context, opts captureCloudWatchOptio
 	if errors.Is(err, context.Canceled) && o.Dir != "" {
 		a.say("interrupted: the same command with --append goes on")
 	}
-	return errors.Join(err, a.closeRecording(w))
+	return a.closeRecording(w, err)
 }
 
 // parse reads what the flags say. Client, Sink and Logf are left to the caller.

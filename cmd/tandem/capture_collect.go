@@ -91,7 +91,7 @@ func (a *app) captureCollect(ctx context.Context, opts captureCollectOptions) er
 		err = errors.Join(err, cause)
 	}
 	a.say("%s", c.Stats())
-	return errors.Join(err, a.closeRecording(w))
+	return a.closeRecording(w, err)
 }
 
 // know tells a collector what is in the recording that it appends to.

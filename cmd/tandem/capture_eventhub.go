@@ -125,7 +125,7 @@ func (a *app) captureEventHub(ctx context.Context, opts captureEventHubOptions) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.closeRecording(w)) }()
+	defer func() { err = a.closeRecording(w, err) }()
 	o.Sink = w
 	if opts.out.append {
 		if o.Recorded, err = a.recordedIn(opts.out.out, opts.keys); err != nil {

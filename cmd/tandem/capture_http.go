@@ -89,5 +89,5 @@ func (a *app) captureHTTP(ctx context.Context, opts captureHTTPOptions) error {
 	s := proxy.Stats()
 	sink.AddLost(s.Lost())
 	a.say("%s", s)
-	return errors.Join(err, a.closeRecording(sink.Writer))
+	return a.closeRecording(sink.Writer, err)
 }

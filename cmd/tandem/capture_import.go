@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -73,7 +72,7 @@ func (a *app) captureImport(ctx context.Context, paths []string, opts importer.O
 		a.say("%s", note)
 	}
 	a.say("%s", importSummary(result))
-	return errors.Join(err, a.closeRecording(w))
+	return a.closeRecording(w, err)
 }
 
 // importSummary says what became of all events, in one line that adds up.

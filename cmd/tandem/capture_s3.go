@@ -115,7 +115,7 @@ func (a *app) captureS3(ctx context.Context, opts captureS3Options) error {
 	if err != nil && opts.list != "" && opts.out.out != "-" {
 		a.say("the same command with --append goes on after the last object that is recorded")
 	}
-	return errors.Join(err, a.closeRecording(w))
+	return a.closeRecording(w, err)
 }
 
 // parse reads what the flags say, before anything is made.

@@ -106,7 +106,7 @@ func (a *app) captureSQS(ctx context.Context, opts captureSQSOptions, given func
 		counts, err = sqstap.Capture(ctx, o)
 		err = errors.Join(err, a.tellDrained(ctx, o.Drain, counts, opts.tap.json))
 	}
-	return errors.Join(err, a.closeRecording(w))
+	return a.closeRecording(w, err)
 }
 
 func validateBatches(o sqstap.Options) error {

@@ -201,5 +201,5 @@ func (s *pinningSink) close(a *app) error {
 	}
 	stats := s.recording.Stats()
 	a.say("%s recorded", count(stats.Lines, "invocation"))
-	return a.closeRecording(s.recording)
+	return a.closeRecording(s.recording, nil)
 }
