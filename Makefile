@@ -34,7 +34,7 @@ demo: build
 test: $(PEERS)
 	$(if $(NODE),,@echo "no Node here: the tests against azurite, fauxqs and Event Hubs are left out")
 	@test -d $(RIC) || echo "no Node runtime for Lambda: the tests with it are left out; they take cmake and libtool"
-	$(GO) test $(RACE) $(TAGS) -timeout 10m ./...
+	$(GO) test $(RACE) $(TAGS) -timeout 20m ./...
 
 fixtures/peers/node_modules: fixtures/peers/package-lock.json
 	cd fixtures/peers && npm_config_nodedir=$(NODEDIR) npm ci --no-audit --no-fund
