@@ -64,6 +64,12 @@ func (r tapped) Stats() Stats {
 	return r.Recorder.Stats()
 }
 
+// Wait knows of all that has passed.
+func (r tapped) Wait(ctx context.Context, requestID string) bool {
+	r.wire.Sync()
+	return r.Recorder.Wait(ctx, requestID)
+}
+
 func (r tapped) Close() {
 	r.wire.Close()
 	r.Recorder.Close()

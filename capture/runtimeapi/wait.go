@@ -20,7 +20,8 @@ const maxEnded = 1000
 // last called for that ID; the event need not have been delivered yet. It reports false when it cannot tell: ctx has
 // ended; the runtime seems to be gone, because it has no connection open; or it is done with something that was not
 // seen, because it waits for an event. It has no connection when it has crashed, and when the platform has killed it
-// at its deadline; when it never had one, nobody has told it where to find the tap.
+// at its deadline; when it never had one, nobody has told it where to find the tap. The recorder must have been told of
+// what passed before the call.
 func (r *Recorder) Wait(ctx context.Context, requestID string) bool {
 	var over <-chan time.Time // when there is no use in waiting any more
 	before := unused
