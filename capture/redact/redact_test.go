@@ -444,3 +444,30 @@ func TestTheHashOfAttributesFitsAgain(t *testing.T) {
 		t.Errorf("%s has the hash %s, not %s", doc.MessageAttributes, got, doc.MD5OfMessageAttributes)
 	}
 }
+
+func TestATextWithATokenMayHoldOne(t *testing.T) {
+	r, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{
+		"some words", "jane@corp.com", "+49 170 1234567", "0170 1234567", "4111 1111 1111 1111", "10.1.2.3", "fe80::1:2",
+		"DE89 3704 0044 0532 0130 00", "GB82 WEST 1234 5698 7654 32", "AKIAIOSFODNN7EXAMPLE", "1234", "12",
+		"0123456789abcdef0123456789abcdef", "0f8fad5b-d9cb-469f-a165-70867728950e", "QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcdefghijklmnopqrstuvwxyz012345",
+	} {
+		for range 20 {
+			if token := string(r.tokens.token([]byte(value))); !MayHoldToken("in/" + token + ".csv") {
+				t.Errorf("%s: %s is not known for a token", value, token)
+			}
+			if r, err = New(Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, text := range []string{"", "in/catalog-2026.csv", "orders/000/part-0007.json"} {
+		if MayHoldToken(text) {
+			t.Errorf("%s is taken for one with a token", text)
+		}
+	}
+}
