@@ -465,8 +465,12 @@ func TestATextWithATokenMayHoldOne(t *testing.T) {
 		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcdefghijklmnopqrstuvwxyz012345",
 	} {
 		for range 20 {
-			if token := string(r.tokens.token([]byte(value))); !MayHoldToken("in/" + token + ".csv") {
+			token := string(r.tokens.token([]byte(value)))
+			if !MayHoldToken("in/" + token + ".csv") {
 				t.Errorf("%s: %s is not known for a token", value, token)
+			}
+			if got := IsIDToken(token); got != (len(value) == 36) {
+				t.Errorf("%s is a token for a UUID: %v", token, got)
 			}
 			if r, err = New(Options{}); err != nil {
 				t.Fatal(err)

@@ -91,6 +91,11 @@ func (s *stream) fill(dst []byte, n int, alphabet string) []byte {
 	return dst
 }
 
+// IsIDToken reports whether id is what stands for a UUID.
+func IsIDToken(id string) bool {
+	return isUUID([]byte(id)) && strings.EqualFold(id[:len(hexMark)], hexMark)
+}
+
 // MayHoldToken reports whether there can be a token in text, which is not encoded. Tokens of a single digit aside, it is
 // false only where there is none.
 func MayHoldToken(text string) bool {
