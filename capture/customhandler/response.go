@@ -105,7 +105,8 @@ func (r *Response) HTTP(binding string) (*HTTPAnswer, error) {
 		return r.returned(), nil
 	}
 	if !isObject {
-		return nil, fmt.Errorf("output %s: it is %s and no object with statusCode, headers and body", binding, kindOf(value))
+		return nil, fmt.Errorf("output %s: it is %s and no object with statusCode, headers and body", binding,
+			kindOf(value))
 	}
 	a := &HTTPAnswer{Header: http.Header{}}
 	var err error
@@ -228,8 +229,8 @@ func compact(value json.RawMessage) []byte {
 	return b.Bytes()
 }
 
-// kindOf says what JSON is, for errors: they get into recordings and logs, where what a handler answered, which may be
-// secret, does not belong as it is.
+// kindOf says what JSON is, for errors: they get into recordings and logs, where what a handler answered, which may
+// be secret, does not belong as it is.
 func kindOf(value json.RawMessage) string {
 	switch value = bytes.TrimSpace(value); {
 	case len(value) == 0:
