@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tandem/capture"
+	"tandem/capture/journal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -211,6 +212,46 @@ func TestNothingIsAcknowledgedThatIsNotOnDisk(t *testing.T) {
 	}
 	if got := s.Stats(); got != (Stats{Refused: 2}) || len(told) != 1 || sink.written != 1 {
 		t.Errorf("stats are %+v, told %v, written %d", got, told, sink.written)
+	}
+}
+
+// pickySink has no place for invocations of one function.
+type pickySink struct {
+	written []string
+	lost    int64
+}
+
+func (s *pickySink) Write(inv *capture.Invocation) error {
+	if inv.Function == "large" {
+		return fmt.Errorf("write: %w", journal.ErrLine)
+	}
+	s.written = append(s.written, inv.ID)
+	return nil
+}
+
+func (s *pickySink) Sync() error     { return nil }
+func (s *pickySink) AddLost(n int64) { s.lost += n }
+
+func TestWhatNoRecordingCanHoldIsLostAlone(t *testing.T) {
+	sink := &pickySink{}
+	s, client, _ := collecting(t, Options{Sink: sink, Failed: func(err error) { t.Error(err) }})
+	large := invocation("b", "1")
+	large.Function = "large"
+	for range 2 {
+		err := client.Send(t.Context(), []*capture.Invocation{invocation("a", "1"), large, invocation("c", "1")}, 0)
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	want := Stats{Batches: 2, Recorded: 2, Duplicates: 3, TooLarge: 1}
+	if diff := cmp.Diff(want, s.Stats()); diff != "" {
+		t.Errorf("stats (-want +got):\n%s", diff)
+	}
+	if !slices.Equal(sink.written, []string{"a", "c"}) || sink.lost != 1 {
+		t.Errorf("written %q, lost %d", sink.written, sink.lost)
+	}
+	if text := s.Stats().String(); !strings.HasSuffix(text, "1 lost here, too large for a recording") {
+		t.Error(text)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"tandem/capture"
+	"tandem/capture/journal"
 )
 
 // A Sink keeps invocations. A [capture.Writer] is one.
@@ -43,12 +44,17 @@ type Stats struct {
 	Recorded   int64
 	Duplicates int64 // invocations that had been recorded before
 	Lost       int64 // that the recorders have told about
+	TooLarge   int64 // invocations that no recording can hold; the Sink was told that they are lost
 	Refused    int64 // requests that were answered with an error
 }
 
 func (s Stats) String() string {
-	return fmt.Sprintf("%d batches: %d recorded, %d lost by recorders, %d sent twice; %d requests refused",
+	text := fmt.Sprintf("%d batches: %d recorded, %d lost by recorders, %d sent twice; %d requests refused",
 		s.Batches, s.Recorded, s.Lost, s.Duplicates, s.Refused)
+	if s.TooLarge > 0 {
+		text += fmt.Sprintf("; %d lost here, too large for a recording", s.TooLarge)
+	}
+	return text
 }
 
 // remembered is how many of the last IDs and of the last recorders a server knows again, at 16 and about 60 bytes
@@ -229,11 +235,16 @@ func (s *Server) write(batch []*capture.Invocation) (done answer, err error) {
 			done.Duplicates++
 			continue
 		}
-		if err := s.opts.Sink.Write(inv); err != nil {
+		switch err := s.opts.Sink.Write(inv); {
+		case err == nil:
+			done.Recorded++
+		case errors.Is(err, journal.ErrLine): // with tokens in it, which may be longer than what they stand for
+			s.opts.Sink.AddLost(1)
+			s.stats.TooLarge++
+		default:
 			return done, err
 		}
 		s.seen.put(inv.ID, struct{}{})
-		done.Recorded++
 	}
 	return done, nil
 }

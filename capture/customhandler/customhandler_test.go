@@ -162,11 +162,11 @@ func TestHTTPOutputs(t *testing.T) {
 
 func TestHTTPOutputErrors(t *testing.T) {
 	tests := []struct{ name, output, want string }{
-		{"text", `"x"`, "output res: \"x\" is no object"},
-		{"null", `null`, "is no object"},
+		{"text", `"x"`, "output res: it is a text and no object"},
+		{"null", `null`, "and no object"},
 		{"a status out of range", `{"status":99}`, "99 cannot be the status"},
-		{"a list as a header", `{"headers":{"Set-Cookie":["a","b"]}}`, `header Set-Cookie: ["a","b"] is not text`},
-		{"headers that are a list", `{"headers":["a"]}`, "are not an object"},
+		{"a list as a header", `{"headers":{"Set-Cookie":["a","b"]}}`, `header Set-Cookie is a list and not text`},
+		{"headers that are a list", `{"headers":["a"]}`, "headers are a list and not an object"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -226,7 +226,7 @@ func TestCall(t *testing.T) {
 		{"a redirection, too", 302, ok, `{}`, "", false, false},
 		{"not JSON", 200, ok, `{`, "unexpected end", true, false},
 		{"not an object", 200, ok, `null`, "null where an object is needed", true, false},
-		{"logs that are no text", 200, ok, `{"Logs":[{}]}`, "Logs[0] is not text", true, false},
+		{"logs that are no text", 200, ok, `{"Logs":[{}]}`, "Logs[0] is not text but an object", true, false},
 		{"nothing", 200, ok, ``, "it is empty", true, false},
 		{"not said to be JSON", 200, "text/plain", `{}`, `Content-Type is "text/plain"`, true, false},
 	}

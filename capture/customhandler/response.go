@@ -38,7 +38,7 @@ func ParseResponse(body []byte) (*Response, error) {
 	for i, line := range r.Logs {
 		text, ok := scalar(line)
 		if !ok {
-			return nil, fmt.Errorf("custom handler response: Logs[%d] is not text: %.80s", i, line)
+			return nil, fmt.Errorf("custom handler response: Logs[%d] is not text but %s", i, kindOf(line))
 		}
 		out.Logs = append(out.Logs, text)
 	}
@@ -105,7 +105,8 @@ func (r *Response) HTTP(binding string) (*HTTPAnswer, error) {
 		return r.returned(), nil
 	}
 	if !isObject {
-		return nil, fmt.Errorf("output %s: %.80s is no object with statusCode, headers and body", binding, value)
+		return nil, fmt.Errorf("output %s: it is %s and no object with statusCode, headers and body", binding,
+			kindOf(value))
 	}
 	a := &HTTPAnswer{Header: http.Header{}}
 	var err error
@@ -172,12 +173,12 @@ func (a *HTTPAnswer) setHeaders(value json.RawMessage) error {
 	}
 	var headers map[string]json.RawMessage
 	if err := json.Unmarshal(value, &headers); err != nil {
-		return fmt.Errorf("headers %.80s are not an object", value)
+		return fmt.Errorf("headers are %s and not an object", kindOf(value))
 	}
 	for name, value := range headers {
 		text, ok := scalar(value)
 		if !ok {
-			return fmt.Errorf("header %s: %.80s is not text, and lists cannot be sent", name, value)
+			return fmt.Errorf("header %s is %s and not text, and lists cannot be sent", name, kindOf(value))
 		}
 		a.Header.Set(name, text)
 	}
@@ -226,4 +227,21 @@ func compact(value json.RawMessage) []byte {
 		return value // not from ParseResponse
 	}
 	return b.Bytes()
+}
+
+// kindOf says what JSON is, for errors: they get into recordings and logs, where what a handler answered, which may
+// be secret, does not belong as it is.
+func kindOf(value json.RawMessage) string {
+	switch value = bytes.TrimSpace(value); {
+	case len(value) == 0:
+		return "nothing"
+	case value[0] == '{':
+		return "an object"
+	case value[0] == '[':
+		return "a list"
+	case value[0] == '"':
+		return "a text"
+	default:
+		return "null, a number or a truth value"
+	}
 }

@@ -25,6 +25,9 @@ import (
 // MaxLine is the most bytes that one line can have, without its line end.
 const MaxLine = 64 << 20
 
+// ErrLine is wrapped by the errors about lines that no journal can hold. They say nothing about the next line.
+var ErrLine = errors.New("no line of a journal")
+
 const (
 	plainExt      = ".jsonl"
 	compressedExt = ".jsonl.zst"

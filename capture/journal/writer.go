@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -141,13 +140,13 @@ func start(s sink, cut *Cut, opts WriterOptions) *Writer {
 func (w *Writer) Cut() *Cut { return w.cut }
 
 // Append adds one line, which it does not keep. It waits only while the disk is two frames behind. A line that has a
-// line end in it or more than [MaxLine] bytes is refused, without harm to others.
+// line end in it or more than [MaxLine] bytes is refused, without harm to others, by an error that wraps [ErrLine].
 func (w *Writer) Append(line []byte) error {
 	if len(line) > MaxLine {
-		return fmt.Errorf("line of %d bytes is longer than %d MiB", len(line), MaxLine>>20)
+		return fmt.Errorf("%w: its %d bytes are more than %d MiB", ErrLine, len(line), MaxLine>>20)
 	}
 	if bytes.IndexByte(line, '\n') >= 0 {
-		return errors.New("line has a line end in it")
+		return fmt.Errorf("%w: it has a line end in it", ErrLine)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

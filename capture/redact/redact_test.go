@@ -111,6 +111,14 @@ func TestWhatIsReplaced(t *testing.T) {
 			`{"body":"{\"token\":\"«` + text + `»\"}\n{\"token\":\"«` + text + `»\"}"}`},
 		{"JSON that is cut off", `{"body":"{\"password\": \"hunter2\", \"a\": "}`,
 			`{"body":"{\"password\": \"«` + text + `»\", \"a\": "}`},
+		{"a list in a sentence", `{"errorMessage":"header x-api-key: [\"hunter2\", \"hunter3\"] is not text"}`,
+			`{"errorMessage":"header x-api-key: [\"«` + text + `»\", \"«` + text + `»\"] is not text"}`},
+		{"a list that never ends", `{"errorMessage":"header x-api-key: [\"hunter2\" is not text"}`,
+			`{"errorMessage":"header x-api-key: [\"«` + text + `»\" is not text"}`},
+		{"headers as Go prints them", `{"m":"map[X-Api-Key:[hunter2 hunter3] X-Id:[7]]"}`,
+			`{"m":"map[X-Api-Key:[«` + text + `» «` + text + `»] X-Id:[7]]"}`},
+		{"headers as Node prints them", `{"m":"{ 'set-cookie': [ 'sid=hunter2' ], 'x-id': [ '7' ] }"}`,
+			`{"m":"{ 'set-cookie': [ 'sid=«` + text + `»' ], 'x-id': [ '7' ] }"}`},
 		{"a form", `{"body":"user=bob&password=hunt%20er&x=1"}`, `{"body":"user=bob&password=«` + text + `»&x=1"}`},
 		{"a form whose first parameter it is", `{"body":"code=hunter2&state=1"}`, `{"body":"code=«` + text + `»&state=1"}`},
 		{"a form with names in brackets", `{"body":"user%5Bpassword%5D=hunter2&user[token]=x"}`,
@@ -442,5 +450,36 @@ func TestTheHashOfAttributesFitsAgain(t *testing.T) {
 	}
 	if got := md5OfAttributes(doc.MessageAttributes); got != doc.MD5OfMessageAttributes || bytes.Contains(doc.MessageAttributes, []byte("hunter2")) {
 		t.Errorf("%s has the hash %s, not %s", doc.MessageAttributes, got, doc.MD5OfMessageAttributes)
+	}
+}
+
+func TestATextWithATokenMayHoldOne(t *testing.T) {
+	r, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{
+		"some words", "jane@corp.com", "+49 170 1234567", "0170 1234567", "4111 1111 1111 1111", "10.1.2.3", "fe80::1:2",
+		"DE89 3704 0044 0532 0130 00", "GB82 WEST 1234 5698 7654 32", "AKIAIOSFODNN7EXAMPLE", "1234", "12",
+		"0123456789abcdef0123456789abcdef", "0f8fad5b-d9cb-469f-a165-70867728950e", "QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+		"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcdefghijklmnopqrstuvwxyz012345",
+	} {
+		for range 20 {
+			token := string(r.tokens.token([]byte(value)))
+			if !MayHoldToken("in/" + token + ".csv") {
+				t.Errorf("%s: %s is not known for a token", value, token)
+			}
+			if got := IsIDToken(token); got != (len(value) == 36) {
+				t.Errorf("%s is a token for a UUID: %v", token, got)
+			}
+			if r, err = New(Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, text := range []string{"", "in/catalog-2026.csv", "orders/000/part-0007.json"} {
+		if MayHoldToken(text) {
+			t.Errorf("%s is taken for one with a token", text)
+		}
 	}
 }

@@ -214,10 +214,32 @@ func isParamChar(c byte) bool {
 	return !isSpace(c) && c != '&' && c != '#' && c != '"' && c != '\'' && c != '<' && c != '>' && c != '\\' && c != '`'
 }
 
-// assigned replaces the value that begins at start, maybe in quotes.
+// assigned replaces the value that begins at start, maybe in quotes, or the values of the list that begins there.
 func (s *scanner) assigned(start int, pl place) bool {
-	start = s.run(start, 8, func(c byte) bool { return c == ' ' })
-	quotes := s.run(start, 8, func(c byte) bool { return c == '"' || c == '\'' || c == '\\' })
+	isSpaceOr := func(other byte) func(byte) bool {
+		return func(c byte) bool { return c == ' ' || c == other }
+	}
+	start = s.run(start, 8, isSpaceOr(' '))
+	if start >= len(s.text) || s.text[start] != '[' {
+		return s.assignedOne(start, pl)
+	}
+	found := false
+	for next := s.run(start, 8, isSpaceOr('[')); s.assignedOne(next, pl); {
+		found = true
+		quotes := s.run(s.done, 8, isQuote)
+		next = s.run(quotes, 8, isSpaceOr(','))
+		if next == quotes || quotes > s.done && !bytes.Contains(s.text[quotes:next], []byte{','}) {
+			break // the list has ended, or it never does
+		}
+	}
+	return found
+}
+
+func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '\\' }
+
+// assignedOne replaces the value that begins at start, maybe in quotes.
+func (s *scanner) assignedOne(start int, pl place) bool {
+	quotes := s.run(start, 8, isQuote)
 	is := func(c byte) bool { return isParamChar(c) && c != ';' }
 	if quotes > start {
 		quote := s.text[quotes-1]

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"net/netip"
+	"strings"
 	"sync"
 )
 
@@ -88,6 +89,33 @@ func (s *stream) fill(dst []byte, n int, alphabet string) []byte {
 		dst = append(dst, alphabet[s.below(len(alphabet))])
 	}
 	return dst
+}
+
+// IsIDToken reports whether id is what stands for a UUID.
+func IsIDToken(id string) bool {
+	return isUUID([]byte(id)) && strings.EqualFold(id[:len(hexMark)], hexMark)
+}
+
+// MayHoldToken reports whether there can be a token in text, which is not encoded. Tokens of a single digit aside, it is
+// false only where there is none.
+func MayHoldToken(text string) bool {
+	lower := strings.ToLower(text)
+	marks := []string{base64Mark, hexMark, "99", cardMark, localMark, "xxx", jwtHeader, "2001:db8"}
+	for _, p := range documentation[:3] {
+		marks = append(marks, strings.TrimSuffix(p.Addr().String(), "0"))
+	}
+	digits := strings.Map(func(r rune) rune { // tokens keep what is between digits
+		if strings.ContainsRune(" -./()", r) {
+			return -1
+		}
+		return r
+	}, lower)
+	for _, m := range marks {
+		if m = strings.ToLower(m); strings.Contains(lower, m) || strings.Contains(digits, m) {
+			return true
+		}
+	}
+	return false
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	stdcmp "cmp"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"

@@ -32,6 +32,8 @@ type job struct {
 	id      string        // of the message in the queue
 	done    chan struct{} // closed when all objects were tried
 
+	invocation string // its ID, "" for any
+
 	// What follows is there when done is closed.
 	objects []capture.Object
 	missing []missing
@@ -116,7 +118,7 @@ func (c *capturing) each(ctx context.Context, produce func(context.Context, func
 // record writes the invocation of a job that has no error, and counts it.
 func (c *capturing) record(j *job) error {
 	inv := &capture.Invocation{
-		Function: c.opts.Function, Source: j.source, Event: j.message.event, Objects: j.objects,
+		ID: j.invocation, Function: c.opts.Function, Source: j.source, Event: j.message.event, Objects: j.objects,
 		Time: firstTime(j.message.records),
 	}
 	inv.Trigger, inv.Format = capture.Detect(inv.Event)

@@ -15,6 +15,7 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/lambdaevent"
+	"tandem/capture/redact"
 )
 
 // A Listing says which objects of a bucket are made into events. Bucket is required.
@@ -28,7 +29,8 @@ type Listing struct {
 	// MaxObjects ends the listing after so many events; 0 is no limit.
 	MaxObjects int64
 	// Recording is what Sink writes to, "" for nothing that has been there before: the listing begins after the last
-	// object that it has from a listing of the same bucket and prefix.
+	// object that it has from a listing of the same bucket and prefix. That is an error when its key seems to be one in
+	// which a Redactor has replaced something, because nothing tells then where the listing was.
 	Recording string
 
 	// pageSize is how many objects are asked for at once, for tests: 1,000 unless set, the most that S3 gives.
@@ -66,6 +68,9 @@ func List(ctx context.Context, opts Options, l Listing) (*Report, error) {
 		}
 	}
 	if li.last.key != "" {
+		if err := li.checkLast(ctx); err != nil {
+			return c.report, err
+		}
 		c.opts.Logf("going on after %s", li.last.key)
 	}
 	err = c.each(ctx, li.produce, li.take)
@@ -307,4 +312,25 @@ func lastListed(ctx context.Context, path string, opts Options, source string) (
 		}
 	}
 	return last, nil
+}
+
+// checkLast makes sure that the last key is the bucket's and not one with a token in it, after which what comes in the
+// bucket is not what comes after the object. A key that merely looks so may be that of an object that is there.
+func (l *lister) checkLast(ctx context.Context) error {
+	if !redact.MayHoldToken(l.last.key) {
+		return nil
+	}
+	page, err := l.opts.Client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
+		Bucket: &l.listing.Bucket, Prefix: &l.last.key, MaxKeys: aws.Int32(1), EncodingType: types.EncodingTypeUrl,
+	})
+	if err != nil {
+		return l.failed(err)
+	}
+	for _, o := range page.Contents {
+		if key, err := decodeKey(aws.ToString(o.Key), page.EncodingType); err == nil && key == l.last.key {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not in bucket %s, so it was deleted or redaction replaced a part of its name, and nobody "+
+		"knows where to go on: list into another recording", l.last.key, l.listing.Bucket)
 }

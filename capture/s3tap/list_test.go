@@ -64,8 +64,8 @@ func TestABucketIsListedOverPages(t *testing.T) {
 	})
 	opts := s.options(rec)
 	opts.NoObjects = true
-	report := list(t, opts, Listing{Prefix: "in/", MaxObjects: 3300})
-	if report.Recorded != 3300 {
+	report := list(t, opts, Listing{Prefix: "in/", MaxObjects: 3301})
+	if report.Recorded != 3301 {
 		t.Errorf("report: %+v", report)
 	}
 	if err := rec.Close(); err != nil {
@@ -74,7 +74,7 @@ func TestABucketIsListedOverPages(t *testing.T) {
 	rec = goOn(t, rec.dir)
 	opts.Sink = rec
 	report = list(t, opts, Listing{Prefix: "in/", Recording: rec.dir})
-	if report.Recorded != 1700 || pages.Load() != 4+2 {
+	if report.Recorded != 1699 || pages.Load() != 4+2 {
 		t.Errorf("%d pages, report: %+v", pages.Load(), report)
 	}
 	all, _ := rec.read(t)
@@ -337,5 +337,28 @@ func TestARecordingOfAnotherListingIsNotGoneOnWith(t *testing.T) {
 	if _, err := List(t.Context(), s.options(rec), Listing{Bucket: bucket, Recording: filepath.Join(rec.dir,
 		"none")}); err == nil {
 		t.Error("a recording that is not there is gone on with")
+	}
+}
+
+func TestAListingGoesOnOnlyWhereItIsKnownWhereItWas(t *testing.T) {
+	s := newStore(t)
+	for _, key := range []string{"a@corp.com", "b", "redacted-0123456789abcdef", "s", "z@corp.com"} {
+		s.put(t, key, key)
+	}
+	for n, refused := range []bool{false, true, false, false, false, true} {
+		if n == 0 {
+			continue
+		}
+		rec := newRedactingRecorder(t, filepath.Join(t.TempDir(), "s3.rec"))
+		list(t, s.options(rec), Listing{MaxObjects: int64(n)})
+		rec.Close()
+		rec = newRedactingRecorder(t, rec.dir)
+		report, err := List(t.Context(), s.options(rec), Listing{Bucket: bucket, Recording: rec.dir})
+		if refused != (err != nil) || refused && !strings.Contains(err.Error(), "another recording") {
+			t.Errorf("after %d: %v", n, err)
+		}
+		if want := int64(5 - n); !refused && report.Recorded != want {
+			t.Errorf("after %d: %d recorded, want %d", n, report.Recorded, want)
+		}
 	}
 }

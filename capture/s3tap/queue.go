@@ -2,6 +2,7 @@ package s3tap
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 
 	"tandem/capture"
@@ -36,7 +38,8 @@ const (
 
 // Drain records the notifications that a tap gets, each once, with their objects. A message is deleted from the tap
 // when both are on disk, so that a kill loses nothing; what is recorded and comes again is recognised by the
-// identity that S3 gave it. A message that is no notification stays in the queue, and so does one whose object the
+// identity that S3 gave it, or, where that is not in the recording any more because a Redactor replaced a part of it,
+// by the ID of the message. A message that is no notification stays in the queue, and so does one whose object the
 // store does not give at the moment.
 //
 // The report is there with every error but those about options. The end of ctx is no error.
@@ -66,7 +69,7 @@ func Drain(ctx context.Context, opts Options, tap Tap) (*Report, error) {
 type tapper struct {
 	*capturing
 	tap      Tap
-	recorded drain.IDs // identities of events
+	recorded drain.IDs // identities of events, and the IDs of their invocations
 }
 
 // readRecorded learns what the recording has already.
@@ -81,7 +84,7 @@ func (t *tapper) readRecorded(ctx context.Context) error {
 			!strings.HasPrefix(inv.Source, sourceTranslated) {
 			return nil
 		}
-		return []string{identityOf(inv.Event, parseMessage(inv.Event).records)}
+		return []string{identityOf(inv.Event, parseMessage(inv.Event).records), inv.ID}
 	})
 	return err
 }
@@ -107,6 +110,7 @@ func (t *tapper) handle(ctx context.Context, batch []types.Message) ([]drain.Ref
 			t.report.LeftOut[why]++
 		default:
 			j.id = *m.MessageId
+			j.invocation = invocationID(firstTime(j.message.records), t.opts.Function, j.id)
 			jobs = append(jobs, j)
 		}
 	}
@@ -159,7 +163,7 @@ func (t *tapper) fetchAll(ctx context.Context, jobs []*job) error {
 	var fetches errgroup.Group
 	fetches.SetLimit(t.opts.Fetches)
 	for _, j := range jobs {
-		known, err := t.recorded.Has(j.identity())
+		known, err := t.isRecorded(j)
 		if err != nil {
 			return errors.Join(err, fetches.Wait())
 		}
@@ -180,7 +184,7 @@ var errWaits = errors.New("it comes again")
 
 // settle records a job that was fetched. An error other than errWaits is the end of the capture.
 func (t *tapper) settle(ctx context.Context, j *job, waits map[string]bool) error {
-	known, err := t.recorded.Has(j.identity())
+	known, err := t.isRecorded(j)
 	if err != nil {
 		return err
 	}
@@ -209,6 +213,27 @@ func (t *tapper) settle(ctx context.Context, j *job, waits map[string]bool) erro
 		t.report.Translated++
 	}
 	return t.recorded.Add(j.identity())
+}
+
+// isRecorded reports whether the event was recorded, or the very message. The Redactor has replaced parts of what is
+// read from a recording, also of keys, so that identities from it need not be those of the events.
+func (t *tapper) isRecorded(j *job) (bool, error) {
+	if known, err := t.recorded.Has(j.identity()); known || err != nil {
+		return known, err
+	}
+	return t.recorded.Has(j.invocation)
+}
+
+// invocationID is a ULID that depends on nothing but when the event was, whose it is, and the ID of its message. SQS
+// makes that up, so it tells nothing of the event.
+func invocationID(at time.Time, function, message string) string {
+	var id ulid.ULID
+	if !at.IsZero() {
+		_ = id.SetTime(ulid.Timestamp(at)) // years of events have four digits
+	}
+	sum := sha256.Sum256([]byte(function + "\n" + message))
+	copy(id[6:], sum[:])
+	return id.String()
 }
 
 func (j *job) identity() string { return identityOf(j.message.event, j.message.records) }

@@ -2,6 +2,7 @@ package s3tap
 
 import (
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -47,6 +48,27 @@ func TestAnEventIsRecordedOnceHoweverItComes(t *testing.T) {
 	}
 	if all, _ := rec.read(t); len(all) != 2 {
 		t.Errorf("recorded %+v", all)
+	}
+}
+
+func TestAMessageThatComesAgainIsRecognisedAlsoWhereItsKeyWasRedacted(t *testing.T) {
+	s, rec := newStore(t), newRedactingRecorder(t, filepath.Join(t.TempDir(), "s3.rec"))
+	batch := batchOf(event(t, s.put(t, "in/jane@corp.com.csv", "first")))
+	if _, err := newTapper(t, s.options(rec), Tap{}).handle(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	rec.Close()
+	rec = newRedactingRecorder(t, rec.dir) // as after a kill, with another key
+	tp := newTapper(t, s.options(rec), Tap{Recording: rec.dir})
+	if err := tp.readRecorded(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tp.handle(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	all, _ := rec.read(t)
+	if len(all) != 1 || tp.report.Duplicates != 1 || strings.Contains(string(all[0].Event), "jane") {
+		t.Errorf("recorded %s, report: %+v", all[0].Event, tp.report)
 	}
 }
 

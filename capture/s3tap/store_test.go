@@ -25,6 +25,7 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/lambdaevent"
+	"tandem/capture/redact"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -154,7 +155,22 @@ func newRecorder(t *testing.T) *recorder {
 
 func goOn(t *testing.T, dir string) *recorder {
 	t.Helper()
-	w, err := capture.Create(dir, capture.CreateOptions{Append: true})
+	return create(t, dir, nil)
+}
+
+// newRedactingRecorder begins or goes on with a recording in which e-mail addresses are replaced.
+func newRedactingRecorder(t *testing.T, dir string) *recorder {
+	t.Helper()
+	redactor, err := redact.New(redact.Options{Rules: []redact.Rule{{Form: redact.Email}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return create(t, dir, redactor)
+}
+
+func create(t *testing.T, dir string, redactor capture.Redactor) *recorder {
+	t.Helper()
+	w, err := capture.Create(dir, capture.CreateOptions{Append: true, Redactor: redactor})
 	if err != nil {
 		t.Fatal(err)
 	}

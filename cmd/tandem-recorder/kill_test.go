@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"tandem/capture"
 	"tandem/capture/runtimeapi"
@@ -252,6 +255,104 @@ func TestWorkerThatHangsIsReplaced(t *testing.T) {
 	seen, counted, lost := counts(t, p)
 	if seen != 3 || lost > 1 || counted != len(recorded(t, rec)) {
 		t.Errorf("%d seen, %d recorded, %d lost", seen, counted, lost)
+	}
+}
+
+// What a worker has sent is sent, and what it has not is lost with it, whichever the sink: nothing is doubled, and
+// the counts are those of what is there but for what a worker could not say any more.
+func TestWorkersThatDieOrHangOverANetworkSinkDoubleNothing(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
+		for _, kind := range []string{"collector", "s3"} {
+			t.Run(kind+" "+signal.String(), func(t *testing.T) {
+				t.Parallel()
+				variables, events := networkSink(t, kind)
+				p := newPlatform(t, variables...)
+				p.awake = true
+				p.startManaged()
+				const each = 4
+				rounds := 3
+				if signal == syscall.SIGSTOP { // it takes seconds to tell that a worker hangs
+					rounds = 1
+				}
+				for range rounds {
+					p.invoke(`{"n":"first"}`) // so that the worker is replaced
+					worker, after := p.workerOf(), time.Duration(rand.IntN(30))*time.Millisecond
+					var struck sync.WaitGroup
+					struck.Go(func() {
+						<-time.After(after)
+						if err := syscall.Kill(worker, signal); err != nil {
+							t.Error(err)
+						}
+					})
+					for range each - 1 {
+						event := `{"n":"` + strings.Repeat("x", 300_000) + `"}`
+						if got := p.invoke(event); string(got.Payload) != event || got.FunctionError != "" {
+							t.Fatalf("the function answered %.100s", got.Payload)
+						}
+					}
+					struck.Wait()
+				}
+				sameRuntime(t, p)
+				p.shutDown("spindown")
+				seen, counted, lost := counts(t, p)
+				there := events()
+				if seen != rounds*each || len(there) < counted || len(there) > counted+rounds {
+					t.Errorf("%d seen, %d recorded, %d lost; %d are there", seen, counted, lost, len(there))
+				}
+				ids := map[string]bool{}
+				for _, inv := range there {
+					ids[inv.Context.RequestID] = true
+				}
+				if len(ids) != len(there) {
+					t.Errorf("%d of %d are there twice", len(there)-len(ids), len(there))
+				}
+			})
+		}
+	}
+}
+
+// networkSink starts a sink and returns the variables that name it, and what reads what it has got.
+func networkSink(t *testing.T, kind string) (variables []string, read func() []*capture.Invocation) {
+	t.Helper()
+	if kind == "collector" {
+		c := newCollector(t, "")
+		return []string{"TANDEM_SINK=" + c.URL}, func() []*capture.Invocation {
+			if err := c.recording.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			return recorded(t, c.path)
+		}
+	}
+	backend := s3mem.New()
+	if err := backend.CreateBucket("bucket"); err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(gofakes3.New(backend).Server())
+	t.Cleanup(s.Close)
+	variables = []string{"TANDEM_SINK=s3://bucket/a", "AWS_ENDPOINT_URL_S3=" + s.URL, "AWS_ACCESS_KEY_ID=k",
+		"AWS_SECRET_ACCESS_KEY=s"}
+	return variables, func() (all []*capture.Invocation) {
+		objects, err := backend.ListBucket("bucket", nil, gofakes3.ListBucketPage{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects.Contents {
+			object, err := backend.GetObject("bucket", o.Key, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(object.Contents)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "segment.jsonl.zst")
+			if err := os.WriteFile(file, body, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, recorded(t, file)...)
+		}
+		return all
 	}
 }
 

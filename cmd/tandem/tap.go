@@ -14,6 +14,7 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/drain"
+	"tandem/capture/redact"
 )
 
 // tapFlags are the flags of commands that drain a queue.
@@ -127,7 +128,21 @@ func (a *app) knowRecorded(ctx context.Context, known *drain.IDs, out recordingF
 		return err
 	}
 	defer rec.Close()
-	n, err := known.AddRecorded(ctx, rec, time.Now().Add(-messagesComeAgainFor), of)
+	tokens := 0
+	n, err := known.AddRecorded(ctx, rec, time.Now().Add(-messagesComeAgainFor), func(inv *capture.Invocation) []string {
+		ids := of(inv)
+		for _, id := range ids {
+			if redact.IsIDToken(id) {
+				tokens++
+			}
+		}
+		return ids
+	})
+	if err == nil && tokens > 0 {
+		return fmt.Errorf("%s has tokens for %s, so those that come again would be recorded twice: "+
+			"record into another one, with {name: messageId, keep: true} in the config's redact",
+			out.out, count(int64(tokens), "message ID"))
+	}
 	if n > 0 {
 		a.say("%s has %s that may come again", out.out, count(n, "message"))
 	}
