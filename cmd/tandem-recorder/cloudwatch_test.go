@@ -63,7 +63,9 @@ func runTraffic(t *testing.T, sink string, first int) *platform {
 func logOf(p *platform, stream string, first int, random *rand.Rand) []logEntry {
 	const begin = 1_750_000_000_000
 	var all []logEntry
-	put := func(at int64, text string) { all = append(all, logEntry{Stream: stream, Message: text, At: begin + at}) }
+	put := func(at int64, text string) {
+		all = append(all, logEntry{Stream: stream, Message: text, At: begin + at})
+	}
 	for i := range recorderTraffic() {
 		id := fmt.Sprintf("request-%d", first+1+i)
 		put(int64(i)*100, "START RequestId: "+id+" Version: $LATEST\n")
