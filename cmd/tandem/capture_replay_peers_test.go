@@ -38,7 +38,7 @@ func invocationsOf(t *testing.T, path, function string, do func(*capture.Recordi
 }
 
 // checkReplays replays what was captured into folder at the sample application and its port, without mistakes and
-// with one that the traffic shows. All of it is a trial, and all trials are judged.
+// with one that the traffic shows, if there is one. All of it is a trial, and all trials are judged.
 func checkReplays(t *testing.T, programs, folder string, invocations int, mistake string) {
 	t.Helper()
 	report := replayDemo(t, programs, folder, "")
@@ -47,6 +47,9 @@ func checkReplays(t *testing.T, programs, folder string, invocations int, mistak
 		for _, c := range report.Clusters {
 			t.Logf("%s %s %s: %d trials, %+v", c.Function, c.Path, c.Kind, c.Trials, c.Examples)
 		}
+	}
+	if mistake == "" {
+		return
 	}
 	report = replayDemo(t, programs, folder, mistake)
 	if report.Verdict != compare.Differs || len(report.Clusters) != 1 {
@@ -111,17 +114,17 @@ func TestWhatATapRecordsReplays(t *testing.T) {
 			}
 		})
 		type report struct{ Seen, Recorded, Refused int }
-		for name, from := range map[string][]string{
-			"queue": {"--queue", "catalog-tap", "--drain-production", "--max-messages", fmt.Sprint(sent)},
-			"list":  {"--list", "s3://" + shopBucket},
+		for mistake, from := range map[string][]string{
+			"number-as-string": {"--queue", "catalog-tap", "--drain-production", "--max-messages", fmt.Sprint(sent)},
+			"":                 {"--list", "s3://" + shopBucket},
 		} {
 			folder := t.TempDir()
 			counts := captured[report](t, append([]string{"capture", "s3", "--endpoint", s.sqsURL, "--s3-endpoint", s.s3URL,
 				"--function", "import-catalog", "-o", filepath.Join(folder, "orders.rec")}, from...)...)
 			if counts.Recorded != sent || sent == 0 {
-				t.Errorf("%s: %d objects put, %+v", name, sent, counts)
+				t.Errorf("%s: %d objects put, %+v", from, sent, counts)
 			}
-			checkReplays(t, programs, folder, counts.Recorded, "number-as-string")
+			checkReplays(t, programs, folder, counts.Recorded, mistake)
 		}
 	})
 	t.Run("eventhub", func(t *testing.T) {
@@ -151,9 +154,22 @@ func TestWhatATapRecordsReplays(t *testing.T) {
 			"--name", "orders=process-order", "--queue-arn", "orders=arn:aws:sqs:us-east-1:000000000000:orders")
 		code, err := p.finish()
 		text, _ := p.stderr.read()
-		t.Logf("%s\n%.3000s", p.stdout.Bytes(), text)
-		if code != 0 || err != nil {
-			t.Fatalf("exit code %d, %v", code, err)
+		var report struct {
+			Events    int
+			Left      map[string]int
+			Functions map[string]struct{ Recorded int }
+		}
+		jerr := json.Unmarshal(p.stdout.Bytes(), &report)
+		recorded, left := 0, 0
+		for _, f := range report.Functions {
+			recorded += f.Recorded
+		}
+		for _, n := range report.Left {
+			left += n
+		}
+		if code != 0 || err != nil || jerr != nil || report.Events != recorded+left || recorded != sent+messages {
+			t.Fatalf("exit code %d, %v, %v, %d events and %d messages: %s\n%s", code, err, jerr, sent, messages,
+				p.stdout.String(), text)
 		}
 		checkReplays(t, programs, folder, sent+messages, "status-200")
 	})
