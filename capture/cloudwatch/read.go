@@ -44,6 +44,8 @@ const (
 	maxDelay       = 20 * time.Second
 	// maxFailures is how often one request may fail in a row. With the delays between, that is about five minutes.
 	maxFailures = 20
+	// toldFailures is when it is told that one fails.
+	toldFailures = 3
 )
 
 // errToken says that a page token is not accepted any more. Tokens live for 24 hours.
@@ -74,6 +76,9 @@ func (r *reader) page(ctx context.Context, in *input) (*output, error) {
 		}
 		if verdict == slowDown {
 			r.quota.throttled(time.Now(), delay)
+		} else if failures == toldFailures {
+			r.logf("log group %s: a request failed %d times and is tried again: %v", aws.ToString(in.LogGroupIdentifier),
+				failures, err)
 		}
 		if err := sleep(ctx, delay); err != nil {
 			return nil, err

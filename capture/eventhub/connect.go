@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2/checkpoints"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
@@ -62,8 +63,19 @@ func Connect(a Access) (client *azeventhubs.ConsumerClient, store azeventhubs.Ch
 	return client, store, err
 }
 
-// Check finds out whether the hub and the container are there and may be used, before anything is begun.
+// Check finds out whether the hub and the container are there and may be used, before anything is begun. Somebody waits
+// for it, so it is tried twice only, unless Retry says otherwise.
 func Check(ctx context.Context, a Access) error {
+	if a.Retry == (azeventhubs.RetryOptions{}) {
+		a.Retry = azeventhubs.RetryOptions{MaxRetries: 1, RetryDelay: time.Second}
+	}
+	if a.Credential != nil && a.ConnectionString == "" {
+		// Without one, the hub is asked again and again as if it were out of reach.
+		scopes := []string{"https://eventhubs.azure.net/.default"}
+		if _, err := a.Credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes}); err != nil {
+			return fmt.Errorf("no Azure credentials: log in with az login, or use a connection string: %w", err)
+		}
+	}
 	client, store, err := Connect(a)
 	if err != nil {
 		return err

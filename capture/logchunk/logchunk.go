@@ -73,9 +73,11 @@ func Append(dst []byte, id string, document []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// A Decoder puts documents together. It keeps what it has of those that are not whole yet. The zero value is ready.
+// A Decoder puts documents together. It keeps what it has of those that are not whole yet, and the IDs of those that
+// had several lines. The zero value is ready.
 type Decoder struct {
 	open map[string]*document
+	done map[string]bool // the IDs of documents of several parts that were returned
 }
 
 type document struct {
@@ -92,9 +94,9 @@ type Gap struct {
 }
 
 // Add takes one line of a log, or one message of it. When the line completes a document, it returns that; lines of
-// other programs, and lines of a document that is not whole yet, give nil. A part that comes twice counts once, but a
-// document all of whose lines come twice is returned twice. A line that cannot be true is an error, and spoils no
-// other document.
+// other programs, and lines of a document that is not whole yet, give nil. A part that comes twice counts once, also
+// after its document was returned; but a document of one line that comes twice is returned twice. A line that cannot
+// be true is an error, and spoils no other document.
 func (d *Decoder) Add(line string) (id string, content []byte, err error) {
 	i := strings.Index(line, Prefix+"{")
 	if i < 0 {
@@ -106,6 +108,9 @@ func (d *Decoder) Add(line string) (id string, content []byte, err error) {
 	}
 	if c.ID == "" || c.Part < 1 || c.Part > c.Total || c.Total > maxParts {
 		return "", nil, fmt.Errorf("%s: part %d of %d of %q", errWords, c.Part, c.Total, c.ID)
+	}
+	if d.done[c.ID] {
+		return "", nil, nil
 	}
 	doc := d.open[c.ID]
 	if doc == nil {
@@ -128,6 +133,12 @@ func (d *Decoder) Add(line string) (id string, content []byte, err error) {
 	delete(d.open, c.ID)
 	if content, err = doc.content(); err != nil {
 		return "", nil, fmt.Errorf("%s: %q: %w", errWords, c.ID, err)
+	}
+	if c.Total > 1 {
+		if d.done == nil {
+			d.done = make(map[string]bool)
+		}
+		d.done[c.ID] = true
 	}
 	return c.ID, content, nil
 }

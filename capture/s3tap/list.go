@@ -262,7 +262,7 @@ func (l *lister) versionsFrom(ctx context.Context, in *s3.ListObjectVersionsInpu
 }
 
 func (l *lister) failed(err error) error {
-	return fmt.Errorf("list %s of bucket %s: %w", l.listing.Prefix, l.listing.Bucket, err)
+	return fmt.Errorf("list s3://%s/%s: %w", l.listing.Bucket, l.listing.Prefix, err)
 }
 
 // optional returns a parameter that is not sent when it is empty.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -44,14 +45,24 @@ func handlerProgram(t *testing.T) string {
 	return path
 }
 
+// unusedAddress returns an address whose port no system gives to others before it is listened on: see freePort of
+// package beside.
+func unusedAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_767))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
 func runBeside(t *testing.T, handler string, env ...string) *besideRun {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := unusedAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	r := &besideRun{
 		t: t, cmd: exec.Command(recorder, "handler", "--", handler), recording: filepath.Join(t.TempDir(), "r.rec"),

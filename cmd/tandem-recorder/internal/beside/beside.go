@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -163,13 +164,24 @@ func awaitReady(port string, exited <-chan struct{}) bool {
 	}
 }
 
+// freePort returns a port that nobody listens on. It is below those that systems give to connections and to listeners
+// that take any, 32768 and up on Linux, so that it is not taken before the handler listens on it.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const lowest, highest, tries = 10_000, 32_767, 20
+	for try := 1; ; try++ {
+		port := lowest + rand.IntN(highest-lowest+1)
+		if try == tries {
+			port = 0
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err == nil {
+			defer l.Close()
+			return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
+		}
+		if try == tries {
+			return "", err
+		}
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
 }
 
 // portOf returns the port that env gives to a handler.
