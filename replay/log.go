@@ -68,9 +68,8 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, 
 		return err
 	}
 	counts := newCounts(recording.Invocations, selected, opts.Repeat)
-	if opts.WarmUp.Invocations > 0 && opts.WarmUp.Invocations >= counts.NotReached {
-		return fmt.Errorf("a warm-up of %d invocations leaves nothing of the %d that are fired",
-			opts.WarmUp.Invocations, counts.NotReached)
+	if err := opts.checkWarmUp(counts.NotReached); err != nil {
+		return err
 	}
 	if old != nil {
 		if old.Counts.WarmedUp > 0 {
@@ -92,10 +91,7 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, 
 	}
 	m.Tool, m.ConfigHash = opts.Tool, opts.ConfigHash
 	m.Recording, m.Targets, m.InFlight, m.Counts = recording, opts.targetRefs(), opts.InFlight, counts
-	m.Plan, m.Pace = opts.plan(), opts.Pace.ref()
-	for _, rule := range opts.StopOn {
-		m.StopOn = append(m.StopOn, rule.String())
-	}
+	m.Plan, m.Pace, m.StopOn = opts.plan(), opts.Pace.ref(), opts.stopRules()
 	l.manifest = m
 	l.session = m.ID
 	if n := len(m.Resumed); n > 0 {

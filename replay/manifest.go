@@ -120,7 +120,7 @@ type Counts struct {
 	Unreplayable map[string]int64 `json:"unreplayable,omitempty"`
 }
 
-// maxReasons bounds Counts.Unreplayable, because reasons may name an object or a message.
+// maxReasons bounds what is counted by reason, because reasons may name an object or a message.
 const maxReasons = 50
 
 func (c *Counts) add(t *Trial) {
@@ -135,11 +135,15 @@ func (c *Counts) add(t *Trial) {
 		if out.Error != nil && out.Error.Message != "" {
 			reason = out.Error.Message
 		}
-		if _, known := c.Unreplayable[reason]; !known && len(c.Unreplayable) >= maxReasons {
-			reason = "other reasons"
-		}
-		c.Unreplayable[reason]++
+		addReason(c.Unreplayable, reason)
 	}
+}
+
+func addReason(counts map[string]int64, reason string) {
+	if _, known := counts[reason]; !known && len(counts) >= maxReasons {
+		reason = "other reasons"
+	}
+	counts[reason]++
 }
 
 func addStatus(counts map[string]map[capture.Status]int64, name string, status capture.Status) {

@@ -89,8 +89,6 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case o.Recording == nil:
 		return o, errors.New("no recording to replay")
-	case o.Dir == "":
-		return o, errors.New("no folder for the run")
 	case len(o.targetNames()) == 0:
 		return o, errors.New("no targets to replay at")
 	case o.WarmUp.Invocations < 0 || o.WarmUp.For < 0:
@@ -149,6 +147,22 @@ func (o *Options) targetRefs() []TargetRef {
 		}
 	}
 	return refs
+}
+
+// checkWarmUp returns an error when nothing of what is fired in all would be left after the warm-up.
+func (o *Options) checkWarmUp(fired int64) error {
+	if o.WarmUp.Invocations > 0 && o.WarmUp.Invocations >= fired {
+		return fmt.Errorf("a warm-up of %d invocations leaves nothing of the %d that are fired", o.WarmUp.Invocations, fired)
+	}
+	return nil
+}
+
+func (o *Options) stopRules() []string {
+	var rules []string
+	for _, rule := range o.StopOn {
+		rules = append(rules, rule.String())
+	}
+	return rules
 }
 
 func (o *Options) plan() Plan {

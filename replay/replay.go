@@ -30,6 +30,9 @@ func Run(ctx, firing context.Context, opts Options) (*RunManifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.Dir == "" {
+		return nil, errors.New("no folder for the run")
+	}
 	selected, err := opts.Select.selector()
 	if err != nil {
 		return nil, err
@@ -125,11 +128,15 @@ func (e *engine) chain(d Deployment, limit *throttle) chain {
 	if d.Effects != nil {
 		target = WithEffects(target, d.Effects)
 	}
-	c := chain{d.Name, target, func(*capture.Invocation) error { return nil }}
-	if checker, ok := d.Target.(Checker); ok {
-		c.check = checker.Check
+	return chain{d.Name, target, checkOf(d.Target)}
+}
+
+// checkOf returns a target's Check, if it has one.
+func checkOf(t Target) func(*capture.Invocation) error {
+	if checker, ok := t.(Checker); ok {
+		return checker.Check
 	}
-	return c
+	return func(*capture.Invocation) error { return nil }
 }
 
 // elapsed is how long the firing has gone on.

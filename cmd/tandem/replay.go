@@ -35,8 +35,12 @@ fewer at once until it has recovered.
 Ctrl-C stops firing and lets what is in flight finish; Ctrl-C again does not
 wait. Such a run, one that a rule stopped (exit code 3), and one that was killed
 are gone on with by --resume: no invocation gets a second trial. With
---recipient, the run is encrypted as a recording is.`,
-		Example: `  tandem replay orders.rec -o orders.run
+--recipient, the run is encrypted as a recording is.
+
+--plan reads the recording and prints what would be fired where, how often, and
+what cannot be and why. It opens no connection and writes nothing.`,
+		Example: `  tandem replay orders.rec --plan
+  tandem replay orders.rec -o orders.run
   tandem replay orders.rec -o orders.run --resume
   tandem replay orders.rec -o orders.run --speed 10x --in-flight 50
   tandem replay orders.rec -o orders.run --rate 200/s --ramp 30s --warm-up 100 \
@@ -53,9 +57,8 @@ are gone on with by --resume: no invocation gets a second trial. With
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&out, "output", "o", "", "`folder` to write the run to (required)")
+	f.StringVarP(&out, "output", "o", "", "`folder` to write the run to (required, but for --plan)")
 	plan.addTo(f)
-	cobra.CheckErr(cmd.MarkFlagRequired("output"))
 	return cmd
 }
 
@@ -78,6 +81,13 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 		return err
 	}
 	defer rec.Close()
+	opts.Recording = rec
+	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight); err != nil {
+		return err
+	}
+	if plan.dry {
+		return a.forecast(ctx, opts, plan.json)
+	}
 	if rec.Encrypted() && len(recipients) == 0 {
 		a.say("%s is encrypted, and %s is not: --recipient encrypts what the targets answer", path, opts.Dir)
 	}
@@ -85,11 +95,8 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 		// A replay keeps little and makes much garbage, so seldomer collections cost memory that it has to spare.
 		defer debug.SetGCPercent(debug.SetGCPercent(400))
 	}
-	opts.Recording, opts.ConfigHash, opts.Tool, opts.Progress = rec, cfg.Hash, toolVersion(), new(replay.Progress)
+	opts.ConfigHash, opts.Tool, opts.Progress = cfg.Hash, toolVersion(), new(replay.Progress)
 	opts.Journal.Recipients, opts.Identities = recipients, identities
-	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight); err != nil {
-		return err
-	}
 	var all servers
 	defer func() { err = errors.Join(err, all.close()) }()
 	if err := a.serveMetrics(&all, plan.metrics, opts.Progress); err != nil {

@@ -29,6 +29,7 @@ type replayPlan struct {
 	timeout                    time.Duration
 	progress, metrics          string
 	resume, newConfig, salvage bool
+	dry, json                  bool
 	recipients                 recipientFlags
 	keys                       identityFlags
 }
@@ -52,6 +53,8 @@ func (p *replayPlan) addTo(f *pflag.FlagSet) {
 	f.DurationVar(&p.timeout, "timeout", 20*time.Minute, "longest that one target may take for one invocation")
 	f.BoolVar(&p.resume, "resume", false, "go on with the run in the output folder")
 	f.BoolVar(&p.newConfig, "new-config", false, "with --resume: go on although the config has changed")
+	f.BoolVar(&p.dry, "plan", false, "print what would be fired where, and what cannot be and why, and fire nothing")
+	f.BoolVar(&p.json, "json", false, "with --plan: print one JSON document")
 	f.BoolVar(&p.salvage, "salvage", false, "skip what is damaged, and tell how much")
 	f.StringVar(&p.progress, "progress", "auto", "`how` to show progress on stderr: auto, json or none")
 	p.recipients.register(f)
@@ -61,6 +64,14 @@ func (p *replayPlan) addTo(f *pflag.FlagSet) {
 
 // fill puts the flags into opts.
 func (p *replayPlan) fill(opts *replay.Options) error {
+	switch {
+	case !p.dry && opts.Dir == "":
+		return errors.New(`required flag(s) "output" not set`)
+	case p.dry && p.resume:
+		return errors.New("--plan tells of a whole run, and not of what --resume would go on with")
+	case p.json && !p.dry:
+		return errors.New("--json is how --plan prints; a run is told of by its manifest.json and by tandem compare --json")
+	}
 	if p.repeat < 1 || p.inFlight < 1 {
 		return errors.New("--repeat and --in-flight take 1 or more")
 	}
