@@ -4,6 +4,7 @@ import (
 	"tandem/capture/effects"
 	"tandem/capture/redact"
 	"tandem/compare"
+	"tandem/replay"
 )
 
 // DefaultName is the file that commands read when they are given no other.
@@ -51,6 +52,8 @@ type Lambda struct {
 	Endpoint  string `yaml:"endpoint"`  // default: AWS's
 	Effects   string `yaml:"effects"`   // address that tells effects; none if nobody watches
 	InFlight  int    `yaml:"inFlight"`  // invocations at once; default: as many as the replay fires
+	// Environment says what depends on it. It may be left out for an endpoint on this machine.
+	Environment replay.Environment `yaml:"environment"`
 }
 
 // Functions is a function of an Azure Functions app. Exactly one of the ways to fire it is set.
@@ -62,6 +65,8 @@ type Functions struct {
 	Blob       *Blob       `yaml:"blob"`
 	Effects    string      `yaml:"effects"`  // address that tells effects; none if nobody watches
 	InFlight   int         `yaml:"inFlight"` // invocations at once; default: as many as the replay fires
+	// Environment says what depends on it. It may be left out for an address on this machine.
+	Environment replay.Environment `yaml:"environment"`
 }
 
 // HTTP is an HTTP trigger.

@@ -34,6 +34,8 @@ type Forecast struct {
 	EventBytes  int64 `json:"eventBytes"`  // of the invocations that are selected, each once
 
 	Functions []FunctionForecast `json:"functions"`
+	// Refused says why nothing would be fired at all; see [Options.AllowProduction].
+	Refused []string `json:"refused,omitempty"`
 }
 
 // A FunctionForecast says what would be fired at the targets of one function: Selected = Fired + NotFired. It counts
@@ -88,6 +90,9 @@ func Foresee(ctx context.Context, opts Options) (*Forecast, error) {
 		Trials: taken*int64(opts.Repeat) - opts.WarmUp.Invocations,
 	}
 	f.tell(out)
+	for _, err := range opts.forbidden(selected) {
+		out.Refused = append(out.Refused, err.Error())
+	}
 	return out, nil
 }
 

@@ -91,6 +91,7 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, 
 	}
 	m.Tool, m.ConfigHash = opts.Tool, opts.ConfigHash
 	m.Recording, m.Targets, m.InFlight, m.Counts = recording, opts.targetRefs(), opts.InFlight, counts
+	m.AllowProduction = opts.AllowProduction
 	m.Plan, m.Pace, m.StopOn = opts.plan(), opts.Pace.ref(), opts.stopRules()
 	l.manifest = m
 	l.session = m.ID

@@ -32,11 +32,13 @@ type RunManifest struct {
 	ConfigHash string       `json:"configHash,omitempty"`
 	Recording  RecordingRef `json:"recording"`
 	Targets    []TargetRef  `json:"targets"`
-	Plan       Plan         `json:"plan"`
-	Pace       PaceRef      `json:"pace"`
-	StopOn     []string     `json:"stopOn,omitempty"`
-	InFlight   int          `json:"inFlight"`
-	Counts     Counts       `json:"counts"`
+	// AllowProduction names the targets in production that the last session was allowed to fire at.
+	AllowProduction []string `json:"allowProduction,omitempty"`
+	Plan            Plan     `json:"plan"`
+	Pace            PaceRef  `json:"pace"`
+	StopOn          []string `json:"stopOn,omitempty"`
+	InFlight        int      `json:"inFlight"`
+	Counts          Counts   `json:"counts"`
 	// SkewMS says how far apart the targets of one invocation were fired at, in the last session.
 	SkewMS  Spread       `json:"skewMs"`
 	Resumed []Resumption `json:"resumed,omitempty"`
@@ -55,6 +57,8 @@ type TargetRef struct {
 	Name     string `json:"name"`
 	Kind     string `json:"kind,omitempty"`
 	Address  string `json:"address,omitempty"` // without secrets
+	// Environment is what the config says of it; absent for what is on this machine.
+	Environment Environment `json:"environment,omitempty"`
 	// InFlight is what the config says that it takes at once; absent when it does not say.
 	InFlight  int  `json:"inFlight,omitempty"`
 	RetrySafe bool `json:"retrySafe,omitempty"`
@@ -208,10 +212,7 @@ func (p Plan) String() string {
 func (p Plan) Flags() string {
 	flags := ""
 	for _, condition := range p.Only {
-		if strings.ContainsFunc(condition, func(r rune) bool { return !isPlain(r) }) {
-			condition = "'" + strings.ReplaceAll(condition, "'", `'\''`) + "'"
-		}
-		flags += " --only " + condition
+		flags += " --only " + quote(condition)
 	}
 	if p.Sample > 0 {
 		flags += fmt.Sprintf(" --sample %v --seed %d", p.Sample, p.Seed)
@@ -223,6 +224,23 @@ func (p Plan) Flags() string {
 		flags += " --calibrate"
 	}
 	return flags
+}
+
+// Flags are the flags of tandem replay that go on with the run, each after a space, but for --resume.
+func (m *RunManifest) Flags() string {
+	flags := m.Plan.Flags()
+	for _, name := range m.AllowProduction {
+		flags += " --allow-production " + quote(name)
+	}
+	return flags
+}
+
+// quote writes an argument as shells take it.
+func quote(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !isPlain(r) }) {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
 }
 
 // isPlain reports whether shells take r as it is.

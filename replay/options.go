@@ -26,6 +26,9 @@ type Options struct {
 	Resume    bool
 	NewConfig bool
 
+	// AllowProduction names the targets that are production and may be fired at, as FUNCTION/TARGET.
+	AllowProduction []string
+
 	Select Selection
 	Repeat int // how many times the recording is replayed, each time from its begin; default 1
 	// Calibrate fires each invocation twice at each target, the second time when all have answered the first, so that
@@ -67,6 +70,8 @@ type Deployment struct {
 	Kind    string // "lambda", "http", "handler"
 	Address string // without secrets
 	Target  Target
+	// Environment says what depends on it. [Production] takes Options.AllowProduction.
+	Environment Environment
 	// Effects gives what an invocation did to the world; nil when nobody watches.
 	Effects EffectsFunc
 	// InFlight is how many invocations it takes at once; 0 when [Options].InFlight alone bounds them.
@@ -142,7 +147,7 @@ func (o *Options) targetRefs() []TargetRef {
 		for _, d := range o.Targets[function] {
 			refs = append(refs, TargetRef{
 				Function: function, Name: d.Name, Kind: d.Kind, Address: d.Address, InFlight: d.InFlight,
-				RetrySafe: d.RetrySafe,
+				RetrySafe: d.RetrySafe, Environment: d.Environment,
 			})
 		}
 	}

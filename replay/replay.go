@@ -37,6 +37,9 @@ func Run(ctx, firing context.Context, opts Options) (*RunManifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := opts.checkEnvironments(selected); err != nil {
+		return nil, err
+	}
 	if err := firing.Err(); err != nil {
 		return nil, err
 	}

@@ -37,6 +37,9 @@ wait. Such a run, one that a rule stopped (exit code 3), and one that was killed
 are gone on with by --resume: no invocation gets a second trial. With
 --recipient, the run is encrypted as a recording is.
 
+Nothing is fired at a target whose environment is production in the config
+unless --allow-production names it, nor at one on another machine that has none.
+
 --plan reads the recording and prints what would be fired where, how often, and
 what cannot be and why. It opens no connection and writes nothing.`,
 		Example: `  tandem replay orders.rec --plan
@@ -86,6 +89,7 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 		return err
 	}
 	if plan.dry {
+		a.tellOneNamed(cfg)
 		return a.forecast(ctx, opts, plan.json)
 	}
 	if rec.Encrypted() && len(recipients) == 0 {
@@ -116,7 +120,7 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 		a.say("judge it by: tandem compare %s%s", opts.Dir, a.configFlag())
 		return nil
 	}
-	a.say("go on with it by: tandem replay %s -o %s%s%s --resume", path, opts.Dir, a.configFlag(), manifest.Plan.Flags())
+	a.say("go on with it by: tandem replay %s -o %s%s%s --resume", path, opts.Dir, a.configFlag(), manifest.Flags())
 	if ctx.Err() != nil {
 		return errInterrupted
 	}

@@ -30,6 +30,7 @@ type replayPlan struct {
 	progress, metrics          string
 	resume, newConfig, salvage bool
 	dry, json                  bool
+	allowProduction            []string
 	recipients                 recipientFlags
 	keys                       identityFlags
 }
@@ -47,6 +48,8 @@ func (p *replayPlan) addTo(f *pflag.FlagSet) {
 	f.StringVar(&p.rate, "rate", "", "fire so many invocations a second, or a minute: `200/s`, 30/m")
 	f.DurationVar(&p.ramp, "ramp", 0, "with --rate: `time` in which it climbs from nothing")
 	f.StringVar(&p.maxRate, "max-rate", "", "never fire more than this, however late: `50/s`")
+	f.StringArrayVar(&p.allowProduction, "allow-production", nil, "fire at `FUNCTION/TARGET`, such as get-order/lambda, "+
+		"although the config says that it is production; may be repeated")
 	f.IntVar(&p.inFlight, "in-flight", 8, "`number` of invocations to fire at once")
 	f.StringArrayVar(&p.stopOn, "stop-on", nil, "stop when too many trials fail: `errors>5%/30s`, or a status of outcomes "+
 		"in the place of errors, or a number in that of the share; may be repeated")
@@ -88,7 +91,7 @@ func (p *replayPlan) fill(opts *replay.Options) error {
 		return fmt.Errorf("--progress %s: there are auto, json, none", p.progress)
 	}
 	opts.InFlight, opts.TargetTimeout, opts.Repeat, opts.Calibrate = p.inFlight, p.timeout, p.repeat, p.calibrate
-	opts.Resume, opts.NewConfig = p.resume, p.newConfig
+	opts.Resume, opts.NewConfig, opts.AllowProduction = p.resume, p.newConfig, p.allowProduction
 	opts.Select = replay.Selection{Only: p.only, Seed: p.seed}
 	opts.Pace = replay.Pace{Ramp: p.ramp, MaxGap: p.maxGap}
 	for _, rule := range p.stopOn {

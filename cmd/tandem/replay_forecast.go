@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/config"
 	"tandem/replay"
 )
 
@@ -22,10 +23,27 @@ func (a *app) forecast(ctx context.Context, opts replay.Options, asJSON bool) er
 	for _, notice := range opts.Recording.Notices() {
 		a.say("%s", notice)
 	}
+	show := printForecast
 	if asJSON {
-		return printJSON(a.stdout, f)
+		show = func(w io.Writer, f *replay.Forecast) error { return printJSON(w, f) }
 	}
-	return printForecast(a.stdout, f)
+	if err := show(a.stdout, f); err != nil || len(f.Refused) == 0 {
+		return err
+	}
+	return fmt.Errorf("nothing would be fired: %s", strings.Join(f.Refused, "\n"))
+}
+
+// tellOneNamed says which stores both sides would share if the side that they have no name for uses them, too. Nothing
+// in a config tells whether it does.
+func (a *app) tellOneNamed(cfg *config.Config) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Resources)) {
+		switch r := cfg.Resources[name]; {
+		case r.Azure == "":
+			a.say("resource %s has no azure name: if the Functions app writes to %s, too, both sides share it", name, r.AWS)
+		case r.AWS == "":
+			a.say("resource %s has no aws name: if the Lambda function writes to %s, too, both sides share it", name, r.Azure)
+		}
+	}
 }
 
 func printForecast(w io.Writer, f *replay.Forecast) error {
@@ -102,6 +120,9 @@ func printFunction(w io.Writer, f replay.FunctionForecast, inFlight int) {
 // terms says how a target is fired at.
 func terms(t replay.TargetForecast, inFlight int) string {
 	s := count(t.Sent, "request")
+	if t.Environment != "" {
+		s = string(t.Environment) + ", " + s
+	}
 	if t.Kind != "" {
 		s = t.Kind + ", " + s
 	}

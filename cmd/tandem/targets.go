@@ -55,6 +55,8 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 			return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
 		}
 		l.InFlight, az.InFlight = f.Lambda.InFlight, f.Functions.InFlight
+		l.Environment = environment(f.Lambda.Environment, f.Lambda.Endpoint)
+		az.Environment = environment(f.Functions.Environment, f.Functions.Address())
 		l.RetrySafe, az.RetrySafe = f.Retry.Safe, f.Retry.Safe
 		targets[name] = []replay.Deployment{l, az}
 	}
@@ -141,6 +143,15 @@ func (b *targetBuilder) effects(address string) replay.EffectsFunc {
 		work, err := client.Take(ctx, mark.String())
 		return work.Effects, err
 	}
+}
+
+// environment is what the config says of a target at this address, which it has to unless that is on this machine.
+func environment(declared replay.Environment, address string) replay.Environment {
+	address, _, _ = strings.Cut(address, "{") // of a path parameter
+	if declared == "" && !isLoopback(address) {
+		return replay.Undeclared
+	}
+	return declared
 }
 
 // withoutSecrets leaves out of a URL what may be a key: query, fragment, user and password.
