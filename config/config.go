@@ -5,6 +5,7 @@ import (
 	"tandem/capture/redact"
 	"tandem/compare"
 	"tandem/replay"
+	"tandem/replay/rewrite"
 )
 
 // DefaultName is the file that commands read when they are given no other.
@@ -54,6 +55,7 @@ type Lambda struct {
 	InFlight  int    `yaml:"inFlight"`  // invocations at once; default: as many as the replay fires
 	// Environment says what depends on it. It may be left out for an endpoint on this machine.
 	Environment replay.Environment `yaml:"environment"`
+	Rewrite     []rewrite.Change   `yaml:"rewrite"` // of events, before they are sent to it
 }
 
 // Functions is a function of an Azure Functions app. Exactly one of the ways to fire it is set.
@@ -67,6 +69,7 @@ type Functions struct {
 	InFlight   int         `yaml:"inFlight"` // invocations at once; default: as many as the replay fires
 	// Environment says what depends on it. It may be left out for an address on this machine.
 	Environment replay.Environment `yaml:"environment"`
+	Rewrite     []rewrite.Change   `yaml:"rewrite"` // of events, before they are sent to it
 }
 
 // HTTP is an HTTP trigger.

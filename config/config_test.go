@@ -132,6 +132,10 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 	}{
 		{"an unknown key", "qualifier: staging", "qualifer: staging", 4, `no key "qualifer"`},
 		{"less than none at once", "qualifier: staging", "inFlight: -1", 4, "inFlight is below 0"},
+		{"a rule of rewriting that is none", "qualifier: staging", "rewrite: [{at: /a, set: x}, {at: b, set: x}]", 4,
+			`at: "b" is not a JSON pointer`},
+		{"a rule of rewriting without its end", "functions: {queue", "functions: {rewrite: [{at: /a, from: x}], queue", 8,
+			"from and to go together"},
 		{"an environment that is none, of Lambda", "qualifier: staging", "environment: prod", 4,
 			`environment: "prod" is none of sandbox, staging, production`},
 		{"an environment that is none, of Functions", "functions: {queue", "functions: {environment: Staging, queue", 8,

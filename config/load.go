@@ -17,6 +17,7 @@ import (
 
 	"tandem/compare"
 	"tandem/replay"
+	"tandem/replay/rewrite"
 )
 
 // An Error is a mistake in a config file.
@@ -194,6 +195,9 @@ func (l *loader) check(c *Config) error {
 				return err
 			}
 		}
+		if err := l.checkRewriting(c); err != nil {
+			return err
+		}
 		if err := l.checkStores(c); err != nil {
 			return err
 		}
@@ -254,6 +258,27 @@ func (l *loader) checkFunction(name string, f Function) error {
 	case f.Functions.Handler != nil && !slices.Contains([]string{"", "string", "binary"}, f.Functions.Handler.DataType):
 		return l.fail(fmt.Errorf("dataType: %q is neither string nor binary", f.Functions.Handler.DataType),
 			append(at, "handler", "dataType")...)
+	}
+	return nil
+}
+
+func (l *loader) checkRewriting(c *Config) error {
+	for name, f := range c.Functions {
+		sides := make(map[string][]rewrite.Change)
+		if f.Lambda != nil {
+			sides["lambda"] = f.Lambda.Rewrite
+		}
+		if f.Functions != nil {
+			sides["functions"] = f.Functions.Rewrite
+		}
+		for side, rules := range sides {
+			for i, r := range rules {
+				if err := r.Validate(); err != nil {
+					key, _, _ := strings.Cut(err.Error(), ":")
+					return l.fail(err, "functions", name, side, "rewrite", i, key)
+				}
+			}
+		}
 	}
 	return nil
 }

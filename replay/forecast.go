@@ -7,7 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"tandem/capture"
+	"tandem/replay/rewrite"
 )
 
 // A Forecast says what a run would be, had it been made: a dry run. Its counts add up as those of the run would:
@@ -79,7 +82,11 @@ func Foresee(ctx context.Context, opts Options) (*Forecast, error) {
 	if err := opts.checkWarmUp(taken * int64(opts.Repeat)); err != nil {
 		return nil, err
 	}
-	f := newForeseer(&opts)
+	shift, err := opts.timeShift(ctx, selected)
+	if err != nil {
+		return nil, err
+	}
+	f := newForeseer(&opts, rewrite.Options{Run: ulid.Make().String(), Shift: shift}) // a run's IDs are as long
 	if err := f.read(ctx, selected); err != nil {
 		return nil, err
 	}
@@ -108,7 +115,7 @@ type foreseer struct {
 	lanes map[uint64]int64 // invocations by the hash of their lane, which takes less memory
 }
 
-func newForeseer(opts *Options) *foreseer {
+func newForeseer(opts *Options, rewriting rewrite.Options) *foreseer {
 	f := &foreseer{
 		opts: opts, targets: make(map[string][]chain), functions: make(map[string]*FunctionForecast),
 		pacer: pacer{pace: opts.Pace}, seed: maphash.MakeSeed(), lanes: make(map[uint64]int64),
@@ -119,7 +126,12 @@ func newForeseer(opts *Options) *foreseer {
 	}
 	for function, deployments := range opts.Targets {
 		for _, d := range deployments {
-			f.targets[function] = append(f.targets[function], chain{name: d.Name, check: checkOf(d.Target)})
+			c := chain{name: d.Name, check: checkOf(d.Target)}
+			if len(d.Rewrite) > 0 {
+				c.rewriting = newRewriting(d.Target, c.check, d.Rewrite, rewriting)
+				c.check = c.rewriting.Check
+			}
+			f.targets[function] = append(f.targets[function], c)
 		}
 	}
 	return f

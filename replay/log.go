@@ -39,20 +39,25 @@ func openLog(ctx context.Context, opts *Options, sel *selector) (*log, error) {
 	if err != nil {
 		return nil, err
 	}
+	shift, err := opts.timeShift(ctx, sel)
+	if err != nil {
+		return nil, err
+	}
 	opts.Journal.Append = opts.Resume
 	writer, err := journal.Create(opts.Dir, trialPrefix, opts.Journal)
 	if err != nil {
 		return nil, runExists(opts.Dir, err)
 	}
 	l := &log{dir: opts.Dir, writer: writer, done: newBitmap(recording.Invocations * int64(opts.Repeat)), warmed: -1}
-	if err := l.begin(ctx, opts, recording, selected); err != nil {
+	if err := l.begin(ctx, opts, recording, selected, shift); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
 	return l, nil
 }
 
 // begin puts the manifest in place, with what the trials that are already there say.
-func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, selected int64) error {
+func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, selected int64,
+	shift time.Duration) error {
 	old, err := readManifest(l.dir)
 	switch {
 	case err != nil:
@@ -85,12 +90,16 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, 
 	m := &RunManifest{Version: manifestVersion, ID: ulid.Make().String(), Start: now}
 	if old != nil {
 		m.ID, m.Start = old.ID, old.Start
+		if old.ShiftSeconds != 0 {
+			shift = time.Duration(old.ShiftSeconds) * time.Second
+		}
 		m.Resumed = append(old.Resumed, Resumption{
 			At: now, Trials: counts.Trials, Tool: old.Tool, ConfigHash: old.ConfigHash, Stopped: old.Stopped,
 		})
 	}
 	m.Tool, m.ConfigHash = opts.Tool, opts.ConfigHash
 	m.Recording, m.Targets, m.InFlight, m.Counts = recording, opts.targetRefs(), opts.InFlight, counts
+	m.ShiftSeconds = int64(shift / time.Second)
 	m.AllowProduction = opts.AllowProduction
 	m.Plan, m.Pace, m.StopOn = opts.plan(), opts.Pace.ref(), opts.stopRules()
 	l.manifest = m

@@ -38,7 +38,9 @@ type RunManifest struct {
 	Pace            PaceRef  `json:"pace"`
 	StopOn          []string `json:"stopOn,omitempty"`
 	InFlight        int      `json:"inFlight"`
-	Counts          Counts   `json:"counts"`
+	// ShiftSeconds is by how much rules with shift-time move times, in all sessions.
+	ShiftSeconds int64  `json:"shiftSeconds,omitempty"`
+	Counts       Counts `json:"counts"`
 	// SkewMS says how far apart the targets of one invocation were fired at, in the last session.
 	SkewMS  Spread       `json:"skewMs"`
 	Resumed []Resumption `json:"resumed,omitempty"`
@@ -62,6 +64,8 @@ type TargetRef struct {
 	// InFlight is what the config says that it takes at once; absent when it does not say.
 	InFlight  int  `json:"inFlight,omitempty"`
 	RetrySafe bool `json:"retrySafe,omitempty"`
+	// Rewrite has what is changed in events before they are sent.
+	Rewrite []RewriteRef `json:"rewrite,omitempty"`
 	// Throttled counts the requests of the last session that it refused for want of capacity, and LowestInFlight is
 	// what that brought down how many were fired at once to.
 	Throttled      int64 `json:"throttled,omitempty"`

@@ -11,6 +11,7 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/journal"
+	"tandem/replay/rewrite"
 )
 
 // Options say what [Run] fires at what, and when. Recording, Targets and Dir are needed.
@@ -72,6 +73,8 @@ type Deployment struct {
 	Target  Target
 	// Environment says what depends on it. [Production] takes Options.AllowProduction.
 	Environment Environment
+	// Rewrite changes events before they are sent to it.
+	Rewrite []rewrite.Change
 	// Effects gives what an invocation did to the world; nil when nobody watches.
 	Effects EffectsFunc
 	// InFlight is how many invocations it takes at once; 0 when [Options].InFlight alone bounds them.
@@ -89,6 +92,9 @@ func (o Options) withDefaults() (Options, error) {
 				return o, fmt.Errorf("function %s: its targets need names that differ, not %q", function, d.Name)
 			}
 			seen[d.Name] = true
+			if _, err := rewrite.New(d.Rewrite, rewrite.Options{}); err != nil {
+				return o, fmt.Errorf("function %s, target %s: rewrite: %w", function, d.Name, err)
+			}
 		}
 	}
 	switch {
@@ -148,6 +154,7 @@ func (o *Options) targetRefs() []TargetRef {
 			refs = append(refs, TargetRef{
 				Function: function, Name: d.Name, Kind: d.Kind, Address: d.Address, InFlight: d.InFlight,
 				RetrySafe: d.RetrySafe, Environment: d.Environment,
+				Rewrite: rewriteRefs(d.Rewrite),
 			})
 		}
 	}

@@ -81,6 +81,8 @@ type chain struct {
 	name   string
 	target Target
 	check  func(*capture.Invocation) error
+	// rewriting is what target begins with; nil without rules.
+	rewriting *rewriting
 }
 
 func newEngine(opts *Options, l *log, selected *selector) *engine {
@@ -131,7 +133,12 @@ func (e *engine) chain(d Deployment, limit *throttle) chain {
 	if d.Effects != nil {
 		target = WithEffects(target, d.Effects)
 	}
-	return chain{d.Name, target, checkOf(d.Target)}
+	c := chain{d.Name, target, checkOf(d.Target), nil}
+	if len(d.Rewrite) > 0 {
+		c.rewriting = newRewriting(target, c.check, d.Rewrite, e.log.manifest.rewriteOptions())
+		c.target, c.check = c.rewriting, c.rewriting.Check
+	}
+	return c
 }
 
 // checkOf returns a target's Check, if it has one.
@@ -263,6 +270,9 @@ func (e *engine) tell(m *RunManifest) {
 		for j, d := range e.opts.Targets[ref.Function] {
 			if d.Name == ref.Name {
 				e.limits[ref.Function][j].tell(ref)
+				if r := e.targets[ref.Function][j].rewriting; r != nil {
+					r.tell(ref)
+				}
 			}
 		}
 	}

@@ -181,7 +181,22 @@ func runSummary(m *replay.RunManifest) string {
 				ref.Name, count(ref.Throttled, "request"), ref.Function, ref.LowestInFlight)
 		}
 	}
-	return s + lateness(m)
+	return s + uselessRules(m) + lateness(m)
+}
+
+// uselessRules names the rules of rewriting that took no value, in a run that was made in one session.
+func uselessRules(m *replay.RunManifest) (s string) {
+	if len(m.Resumed) > 0 {
+		return ""
+	}
+	for _, ref := range m.Targets {
+		for _, rule := range ref.Rewrite {
+			if rule.Values == 0 {
+				s += fmt.Sprintf("\n  the rewrite at %s for %s of %s took no value", rule.At, ref.Name, ref.Function)
+			}
+		}
+	}
+	return s
 }
 
 // veryLate is when lateness is worth a word: when people would see it.
