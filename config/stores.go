@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// checkStores returns an error when both sides would write to one store, as far as the config tells: when they have one
-// recording endpoint. It also does when two functions are fired at through one queue, whose messages either would take.
+// checkStores returns an error when both sides would write to one store, as far as the config tells: when they have
+// one recording endpoint. It also does when two functions are fired at through one queue, whose messages either would
+// take.
 func (l *loader) checkStores(c *Config) error {
 	lambda := make(map[string]string) // where the Lambda side's effects are, with what of which function says so
 	other := make(map[string]string)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// An Environment says what depends on a deployment, and so what firing at it may harm. The zero value is for what runs
-// on this machine, and nothing depends on.
+// An Environment says what depends on a deployment, and so what firing at it may harm. The zero value is for what
+// runs on this machine, and nothing depends on.
 type Environment string
 
 const (
@@ -20,8 +20,8 @@ const (
 	Undeclared Environment = "undeclared"
 )
 
-// forbidden returns what stands in the way of firing at all targets of the functions that are selected: those that are
-// production and not named by AllowProduction, those that are undeclared, and names in AllowProduction that allow
+// forbidden returns what stands in the way of firing at all targets of the functions that are selected: those that
+// are production and not named by AllowProduction, those that are undeclared, and names in AllowProduction that allow
 // nothing.
 func (o *Options) forbidden(sel *selector) []error {
 	var errs []error

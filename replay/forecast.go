@@ -55,8 +55,8 @@ type FunctionForecast struct {
 // A TargetForecast says what would be sent to one target: Selected = Fired + those in Cannot + Withheld.
 type TargetForecast struct {
 	TargetRef
-	// Sent is how many times invocations would be fired at it, with repeats, calibration and warm-up, and without what
-	// is fired again.
+	// Sent is how many times invocations would be fired at it, with repeats, calibration and warm-up, and without
+	// what is fired again.
 	Sent int64 `json:"sent"`
 	// Cannot counts what it cannot be sent, by reason.
 	Cannot map[string]int64 `json:"cannot,omitempty"`

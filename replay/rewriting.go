@@ -32,8 +32,8 @@ func rewriteRefs(rules []rewrite.Change) []RewriteRef {
 	return refs
 }
 
-// A rewriting is a target that is sent events as rules make them. What comes back is told of as if they had been sent as
-// they were recorded.
+// A rewriting is a target that is sent events as rules make them. What comes back is told of as if they had been sent
+// as they were recorded.
 type rewriting struct {
 	target   Target
 	check    func(*capture.Invocation) error
@@ -42,7 +42,8 @@ type rewriting struct {
 }
 
 // newRewriting needs valid rules.
-func newRewriting(target Target, check func(*capture.Invocation) error, rules []rewrite.Change, opts rewrite.Options) *rewriting {
+func newRewriting(target Target, check func(*capture.Invocation) error, rules []rewrite.Change,
+	opts rewrite.Options) *rewriting {
 	rewriter, err := rewrite.New(rules, opts)
 	if err != nil {
 		panic(fmt.Sprintf("rules that Options.withDefaults has validated: %v", err))
@@ -172,8 +173,8 @@ func (o *Options) shiftsTime() bool {
 	return false
 }
 
-// timeShift returns what makes the newest invocation that is selected one of now, in whole seconds; 0 when no rule shifts
-// times.
+// timeShift returns what makes the newest invocation that is selected one of now, in whole seconds; 0 when no rule
+// shifts times.
 func (o *Options) timeShift(ctx context.Context, sel *selector) (time.Duration, error) {
 	if !o.shiftsTime() {
 		return 0, nil

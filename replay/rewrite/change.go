@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// A Change is a rule that changes the values at one place of events. Exactly one of At and Header says where, and exactly one of Set, From
-// with To, Namespace and ShiftTime how.
+// A Change is a rule that changes the values at one place of events. Exactly one of At and Header says where, and
+// exactly one of Set, From with To, Namespace and ShiftTime how.
 type Change struct {
-	// At is a JSON pointer (RFC 6901) into the event. A segment may be "*", for any, "**", for any number of them, or end
-	// in "*". It goes on into strings that hold a JSON object or array, as the body of an HTTP event may.
+	// At is a JSON pointer (RFC 6901) into the event. A segment may be "*", for any, "**", for any number of them, or
+	// end in "*". It goes on into strings that hold a JSON object or array, as the body of an HTTP event may.
 	At string `yaml:"at" json:"at,omitempty"`
 	// Header is the name of a header of an HTTP event, in whatever case.
 	Header string `yaml:"header" json:"header,omitempty"`
@@ -21,8 +21,8 @@ type Change struct {
 	// From is replaced by To wherever it stands in strings.
 	From string  `yaml:"from" json:"from,omitempty"`
 	To   *string `yaml:"to" json:"to,omitempty"`
-	// Namespace makes IDs the run's own: a UUID becomes another UUID, any other text gets a suffix. In one run equal ones
-	// stay equal, at all targets.
+	// Namespace makes IDs the run's own: a UUID becomes another UUID, any other text gets a suffix. In one run equal
+	// ones stay equal, at all targets.
 	Namespace bool `yaml:"namespace" json:"namespace,omitempty"`
 	// ShiftTime moves times by what makes the newest event of the recording one of now. See [Options].
 	ShiftTime bool `yaml:"shift-time" json:"shiftTime,omitempty"`

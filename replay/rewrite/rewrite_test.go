@@ -98,7 +98,10 @@ func TestEqualIDsStayEqualInARunAndOthersDiffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, _, err := r.Event([]byte(event))
-		if err := json.Unmarshal(out, &ids); err != nil {
+		if err == nil {
+			err = json.Unmarshal(out, &ids)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		return ids

@@ -11,8 +11,8 @@ import (
 
 var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$`)
 
-// namespaced returns the ID that an ID has in a run: for a UUID one of version 4, for others the ID with the end of the
-// run's behind it.
+// namespaced returns the ID that an ID has in a run: for a UUID one of version 4, for others the ID with the end of
+// the run's behind it.
 func namespaced(run, id string) string {
 	if !uuid.MatchString(id) {
 		return id + "-" + strings.ToLower(run[max(0, len(run)-8):])
@@ -35,8 +35,8 @@ var layouts = []string{
 
 var fraction = regexp.MustCompile(`^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(\.\d+)(.*)$`)
 
-// shiftText moves a time, and keeps the form that it has. ok is false for what is no time of a known form. By is in whole
-// seconds, so that what is below them stays.
+// shiftText moves a time, and keeps the form that it has. ok is false for what is no time of a known form. By is in
+// whole seconds, so that what is below them stays.
 func shiftText(text string, by time.Duration) (shifted string, ok bool) {
 	plain, below := text, ""
 	if m := fraction.FindStringSubmatch(text); m != nil {
