@@ -4,6 +4,8 @@ import (
 	"tandem/capture/effects"
 	"tandem/capture/redact"
 	"tandem/compare"
+	"tandem/replay"
+	"tandem/replay/rewrite"
 )
 
 // DefaultName is the file that commands read when they are given no other.
@@ -51,6 +53,9 @@ type Lambda struct {
 	Endpoint  string `yaml:"endpoint"`  // default: AWS's
 	Effects   string `yaml:"effects"`   // address that tells effects; none if nobody watches
 	InFlight  int    `yaml:"inFlight"`  // invocations at once; default: as many as the replay fires
+	// Environment says what depends on it. It may be left out for an endpoint on this machine.
+	Environment replay.Environment `yaml:"environment"`
+	Rewrite     []rewrite.Change   `yaml:"rewrite"` // of events, before they are sent to it
 }
 
 // Functions is a function of an Azure Functions app. Exactly one of the ways to fire it is set.
@@ -62,6 +67,9 @@ type Functions struct {
 	Blob       *Blob       `yaml:"blob"`
 	Effects    string      `yaml:"effects"`  // address that tells effects; none if nobody watches
 	InFlight   int         `yaml:"inFlight"` // invocations at once; default: as many as the replay fires
+	// Environment says what depends on it. It may be left out for an address on this machine.
+	Environment replay.Environment `yaml:"environment"`
+	Rewrite     []rewrite.Change   `yaml:"rewrite"` // of events, before they are sent to it
 }
 
 // HTTP is an HTTP trigger.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -131,6 +132,14 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 	}{
 		{"an unknown key", "qualifier: staging", "qualifer: staging", 4, `no key "qualifer"`},
 		{"less than none at once", "qualifier: staging", "inFlight: -1", 4, "inFlight is below 0"},
+		{"a rule of rewriting that is none", "qualifier: staging", "rewrite: [{at: /a, set: x}, {at: b, set: x}]", 4,
+			`at: "b" is not a JSON pointer`},
+		{"a rule of rewriting without its end", "functions: {queue", "functions: {rewrite: [{at: /a, from: x}], queue", 8,
+			"from and to go together"},
+		{"an environment that is none, of Lambda", "qualifier: staging", "environment: prod", 4,
+			`environment: "prod" is none of sandbox, staging, production`},
+		{"an environment that is none, of Functions", "functions: {queue", "functions: {environment: Staging, queue", 8,
+			`environment: "Staging" is none of`},
 		{"an unknown key at the top", "gates:", "gate:", 19, `no key "gate"`},
 		{"a missing variable", "${STORAGE}", "${STORAGE_ACCOUNT}", 8, "STORAGE_ACCOUNT is not set"},
 		{"a pointer without a slash", "at: /body/orderId", "at: body.orderId", 13, "not a JSON pointer"},
@@ -161,6 +170,50 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 		if at.Line != tt.line || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error is %q, want line %d and %q", tt.name, err, tt.line, tt.want)
 		}
+	}
+}
+
+func TestBothSidesMayNotHaveOneStore(t *testing.T) {
+	const f, g = "functions:\n  f:\n    lambda: {function: f, %s}\n    functions: {handler: {url: \"http://h:1/x\"}, %s}\n",
+		"  g:\n    lambda: {function: g, %s}\n    functions: {http: {url: \"http://h:2/{path}\"}, %s}\n"
+	for _, tt := range []struct {
+		name                   string
+		fLambda, fApp, gL, gAp string
+		line                   int // of the error; 0 for none
+		want                   string
+	}{
+		{"nobody watches", "", "", "", "", 0, ""},
+		{"a store each", `effects: "http://h:8"`, `effects: "http://h:9"`, `effects: "http://h:8"`, `effects: "http://h:9"`, 0, ""},
+		{"one platform, seen from where it is called", `endpoint: "http://h:8", effects: "http://h:8"`,
+			`effects: "http://h:1"`, "", "", 0, ""},
+		{"one for both", `effects: "http://h:8"`, `effects: "http://h:8"`, "", "", 4,
+			"effects: http://h:8 is also the functions side's (effects of f): both would write to one store"},
+		{"one for both, spelt otherwise", `effects: "http://localhost"`, `effects: "HTTP://127.0.0.1:80/"`, "", "", 4, "one store"},
+		{"of two functions", `effects: "http://h:8"`, "", "", `effects: "http://h:8/"`, 4, "(effects of g)"},
+		{"the other's platform", `endpoint: "http://h:8"`, `effects: "http://h:8"`, "", "", 5, "the lambda side's (endpoint of f)"},
+		{"the other's app", "", "", `effects: "http://h:2"`, "", 7, "the functions side's (url of g)"},
+	} {
+		text := "version: 1\n" + fmt.Sprintf(f, tt.fLambda, tt.fApp) + fmt.Sprintf(g, tt.gL, tt.gAp)
+		_, err := Parse("tandem.yaml", []byte(text), secrets)
+		var at *Error
+		switch {
+		case tt.line == 0 && err != nil:
+			t.Errorf("%s: %v", tt.name, err)
+		case tt.line > 0 && (!errors.As(err, &at) || at.Line != tt.line || !strings.Contains(err.Error(), tt.want)):
+			t.Errorf("%s: error %v, want line %d and %q", tt.name, err, tt.line, tt.want)
+		}
+	}
+}
+
+func TestTwoFunctionsMayNotBeFiredAtThroughOneQueue(t *testing.T) {
+	const two = "version: 1\nfunctions:\n  f: {functions: {queue: {account: a, name: q}}}\n" +
+		"  g: {functions: {queue: {account: %s, name: q}}}\n"
+	if _, err := Parse("tandem.yaml", fmt.Appendf(nil, two, "b"), secrets); err != nil {
+		t.Errorf("queues of two accounts: %v", err)
+	}
+	_, err := Parse("tandem.yaml", fmt.Appendf(nil, two, "a"), secrets)
+	if err == nil || !strings.Contains(err.Error(), "tandem.yaml:4: queue: q of the account a is that of f, too") {
+		t.Errorf("one queue for two functions: %v", err)
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"tandem/compare"
+	"tandem/replay"
+	"tandem/replay/rewrite"
 )
 
 // An Error is a mistake in a config file.
@@ -193,6 +195,12 @@ func (l *loader) check(c *Config) error {
 				return err
 			}
 		}
+		if err := l.checkRewriting(c); err != nil {
+			return err
+		}
+		if err := l.checkStores(c); err != nil {
+			return err
+		}
 	}
 	if l.wants("gates") {
 		for name, g := range c.Gates {
@@ -222,6 +230,9 @@ func (l *loader) checkFunction(name string, f Function) error {
 	if f.Lambda != nil && f.Lambda.InFlight < 0 {
 		return l.fail(errors.New("inFlight is below 0"), "functions", name, "lambda", "inFlight")
 	}
+	if f.Lambda != nil && !isEnvironment(f.Lambda.Environment) {
+		return l.fail(noEnvironment(f.Lambda.Environment), "functions", name, "lambda", "environment")
+	}
 	if f.Functions == nil {
 		return nil
 	}
@@ -236,6 +247,8 @@ func (l *loader) checkFunction(name string, f Function) error {
 	switch {
 	case ways != 1:
 		return l.fail(errors.New("say in one way how the function is fired: http, handler, queue, servicebus or blob"), at...)
+	case !isEnvironment(f.Functions.Environment):
+		return l.fail(noEnvironment(f.Functions.Environment), append(at, "environment")...)
 	case f.Functions.InFlight < 0:
 		return l.fail(errors.New("inFlight is below 0"), append(at, "inFlight")...)
 	case f.Functions.HTTP != nil && f.Functions.HTTP.URL == "":
@@ -247,6 +260,35 @@ func (l *loader) checkFunction(name string, f Function) error {
 			append(at, "handler", "dataType")...)
 	}
 	return nil
+}
+
+func (l *loader) checkRewriting(c *Config) error {
+	for name, f := range c.Functions {
+		sides := make(map[string][]rewrite.Change)
+		if f.Lambda != nil {
+			sides["lambda"] = f.Lambda.Rewrite
+		}
+		if f.Functions != nil {
+			sides["functions"] = f.Functions.Rewrite
+		}
+		for side, rules := range sides {
+			for i, r := range rules {
+				if err := r.Validate(); err != nil {
+					key, _, _ := strings.Cut(err.Error(), ":")
+					return l.fail(err, "functions", name, side, "rewrite", i, key)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func isEnvironment(e replay.Environment) bool {
+	return slices.Contains([]replay.Environment{"", replay.Sandbox, replay.Staging, replay.Production}, e)
+}
+
+func noEnvironment(e replay.Environment) error {
+	return fmt.Errorf("environment: %q is none of sandbox, staging, production", e)
 }
 
 func (l *loader) checkGate(name string, g Gate) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,27 +43,41 @@ func (e *engine) fire(ctx context.Context, sh *shot) (*Trial, error) {
 
 // refused reports whether a target cannot be sent inv, and gives all targets the outcomes that follow.
 func (e *engine) refused(targets []chain, inv *capture.Invocation, outcomes map[string]*capture.Outcome) bool {
+	reasons := refusals(targets, inv)
+	if reasons == nil {
+		return false
+	}
 	var by []string
-	reasons := make(map[string]error)
-	for _, t := range targets {
-		if err := t.check(inv); err != nil {
-			reasons[t.name] = err
+	for i, t := range targets {
+		if reasons[i] != nil {
 			by = append(by, t.name)
 		}
 	}
-	if len(by) == 0 {
-		return false
-	}
 	for round := range e.opts.rounds() {
-		for _, t := range targets {
+		for i, t := range targets {
 			out := Unreplayable("not sent, because it cannot be sent to %s", strings.Join(by, ", "))
-			if slices.Contains(by, t.name) {
-				out = Unreplayable("%v", reasons[t.name])
+			if reasons[i] != nil {
+				out = Unreplayable("%v", reasons[i])
 			}
 			outcomes[outcomeName(t.name, round)] = out
 		}
 	}
 	return true
+}
+
+// refusals returns for each target why it cannot be sent inv, or nil when all can.
+func refusals(targets []chain, inv *capture.Invocation) []error {
+	var reasons []error
+	for i, t := range targets {
+		err := t.check(inv)
+		if err != nil && reasons == nil {
+			reasons = make([]error, len(targets))
+		}
+		if err != nil {
+			reasons[i] = err
+		}
+	}
+	return reasons
 }
 
 // fireRound fires once at each target and puts the outcomes into the trial.

@@ -39,20 +39,25 @@ func openLog(ctx context.Context, opts *Options, sel *selector) (*log, error) {
 	if err != nil {
 		return nil, err
 	}
+	shift, err := opts.timeShift(ctx, sel)
+	if err != nil {
+		return nil, err
+	}
 	opts.Journal.Append = opts.Resume
 	writer, err := journal.Create(opts.Dir, trialPrefix, opts.Journal)
 	if err != nil {
 		return nil, runExists(opts.Dir, err)
 	}
 	l := &log{dir: opts.Dir, writer: writer, done: newBitmap(recording.Invocations * int64(opts.Repeat)), warmed: -1}
-	if err := l.begin(ctx, opts, recording, selected); err != nil {
+	if err := l.begin(ctx, opts, recording, selected, shift); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
 	return l, nil
 }
 
 // begin puts the manifest in place, with what the trials that are already there say.
-func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, selected int64) error {
+func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, selected int64,
+	shift time.Duration) error {
 	old, err := readManifest(l.dir)
 	switch {
 	case err != nil:
@@ -68,9 +73,8 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, 
 		return err
 	}
 	counts := newCounts(recording.Invocations, selected, opts.Repeat)
-	if opts.WarmUp.Invocations > 0 && opts.WarmUp.Invocations >= counts.NotReached {
-		return fmt.Errorf("a warm-up of %d invocations leaves nothing of the %d that are fired",
-			opts.WarmUp.Invocations, counts.NotReached)
+	if err := opts.checkWarmUp(counts.NotReached); err != nil {
+		return err
 	}
 	if old != nil {
 		if old.Counts.WarmedUp > 0 {
@@ -86,16 +90,18 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, 
 	m := &RunManifest{Version: manifestVersion, ID: ulid.Make().String(), Start: now}
 	if old != nil {
 		m.ID, m.Start = old.ID, old.Start
+		if old.ShiftSeconds != 0 {
+			shift = time.Duration(old.ShiftSeconds) * time.Second
+		}
 		m.Resumed = append(old.Resumed, Resumption{
 			At: now, Trials: counts.Trials, Tool: old.Tool, ConfigHash: old.ConfigHash, Stopped: old.Stopped,
 		})
 	}
 	m.Tool, m.ConfigHash = opts.Tool, opts.ConfigHash
 	m.Recording, m.Targets, m.InFlight, m.Counts = recording, opts.targetRefs(), opts.InFlight, counts
-	m.Plan, m.Pace = opts.plan(), opts.Pace.ref()
-	for _, rule := range opts.StopOn {
-		m.StopOn = append(m.StopOn, rule.String())
-	}
+	m.ShiftSeconds = int64(shift / time.Second)
+	m.AllowProduction = opts.AllowProduction
+	m.Plan, m.Pace, m.StopOn = opts.plan(), opts.Pace.ref(), opts.stopRules()
 	l.manifest = m
 	l.session = m.ID
 	if n := len(m.Resumed); n > 0 {

@@ -32,11 +32,15 @@ type RunManifest struct {
 	ConfigHash string       `json:"configHash,omitempty"`
 	Recording  RecordingRef `json:"recording"`
 	Targets    []TargetRef  `json:"targets"`
-	Plan       Plan         `json:"plan"`
-	Pace       PaceRef      `json:"pace"`
-	StopOn     []string     `json:"stopOn,omitempty"`
-	InFlight   int          `json:"inFlight"`
-	Counts     Counts       `json:"counts"`
+	// AllowProduction names the targets in production that the last session was allowed to fire at.
+	AllowProduction []string `json:"allowProduction,omitempty"`
+	Plan            Plan     `json:"plan"`
+	Pace            PaceRef  `json:"pace"`
+	StopOn          []string `json:"stopOn,omitempty"`
+	InFlight        int      `json:"inFlight"`
+	// ShiftSeconds is by how much rules with shift-time move times, in all sessions.
+	ShiftSeconds int64  `json:"shiftSeconds,omitempty"`
+	Counts       Counts `json:"counts"`
 	// SkewMS says how far apart the targets of one invocation were fired at, in the last session.
 	SkewMS  Spread       `json:"skewMs"`
 	Resumed []Resumption `json:"resumed,omitempty"`
@@ -55,9 +59,13 @@ type TargetRef struct {
 	Name     string `json:"name"`
 	Kind     string `json:"kind,omitempty"`
 	Address  string `json:"address,omitempty"` // without secrets
+	// Environment is what the config says of it; absent for what is on this machine.
+	Environment Environment `json:"environment,omitempty"`
 	// InFlight is what the config says that it takes at once; absent when it does not say.
 	InFlight  int  `json:"inFlight,omitempty"`
 	RetrySafe bool `json:"retrySafe,omitempty"`
+	// Rewrite has what is changed in events before they are sent.
+	Rewrite []RewriteRef `json:"rewrite,omitempty"`
 	// Throttled counts the requests of the last session that it refused for want of capacity, and LowestInFlight is
 	// what that brought down how many were fired at once to.
 	Throttled      int64 `json:"throttled,omitempty"`
@@ -120,7 +128,7 @@ type Counts struct {
 	Unreplayable map[string]int64 `json:"unreplayable,omitempty"`
 }
 
-// maxReasons bounds Counts.Unreplayable, because reasons may name an object or a message.
+// maxReasons bounds what is counted by reason, because reasons may name an object or a message.
 const maxReasons = 50
 
 func (c *Counts) add(t *Trial) {
@@ -135,11 +143,15 @@ func (c *Counts) add(t *Trial) {
 		if out.Error != nil && out.Error.Message != "" {
 			reason = out.Error.Message
 		}
-		if _, known := c.Unreplayable[reason]; !known && len(c.Unreplayable) >= maxReasons {
-			reason = "other reasons"
-		}
-		c.Unreplayable[reason]++
+		addReason(c.Unreplayable, reason)
 	}
+}
+
+func addReason(counts map[string]int64, reason string) {
+	if _, known := counts[reason]; !known && len(counts) >= maxReasons {
+		reason = "other reasons"
+	}
+	counts[reason]++
 }
 
 func addStatus(counts map[string]map[capture.Status]int64, name string, status capture.Status) {
@@ -204,10 +216,7 @@ func (p Plan) String() string {
 func (p Plan) Flags() string {
 	flags := ""
 	for _, condition := range p.Only {
-		if strings.ContainsFunc(condition, func(r rune) bool { return !isPlain(r) }) {
-			condition = "'" + strings.ReplaceAll(condition, "'", `'\''`) + "'"
-		}
-		flags += " --only " + condition
+		flags += " --only " + quote(condition)
 	}
 	if p.Sample > 0 {
 		flags += fmt.Sprintf(" --sample %v --seed %d", p.Sample, p.Seed)
@@ -219,6 +228,23 @@ func (p Plan) Flags() string {
 		flags += " --calibrate"
 	}
 	return flags
+}
+
+// Flags are the flags of tandem replay that go on with the run, each after a space, but for --resume.
+func (m *RunManifest) Flags() string {
+	flags := m.Plan.Flags()
+	for _, name := range m.AllowProduction {
+		flags += " --allow-production " + quote(name)
+	}
+	return flags
+}
+
+// quote writes an argument as shells take it.
+func quote(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !isPlain(r) }) {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
 }
 
 // isPlain reports whether shells take r as it is.

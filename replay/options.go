@@ -11,6 +11,7 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/journal"
+	"tandem/replay/rewrite"
 )
 
 // Options say what [Run] fires at what, and when. Recording, Targets and Dir are needed.
@@ -25,6 +26,9 @@ type Options struct {
 	// repeats and calibration, and of the same config unless NewConfig is set.
 	Resume    bool
 	NewConfig bool
+
+	// AllowProduction names the targets that are production and may be fired at, as FUNCTION/TARGET.
+	AllowProduction []string
 
 	Select Selection
 	Repeat int // how many times the recording is replayed, each time from its begin; default 1
@@ -67,6 +71,10 @@ type Deployment struct {
 	Kind    string // "lambda", "http", "handler"
 	Address string // without secrets
 	Target  Target
+	// Environment says what depends on it. [Production] takes Options.AllowProduction.
+	Environment Environment
+	// Rewrite changes events before they are sent to it.
+	Rewrite []rewrite.Change
 	// Effects gives what an invocation did to the world; nil when nobody watches.
 	Effects EffectsFunc
 	// InFlight is how many invocations it takes at once; 0 when [Options].InFlight alone bounds them.
@@ -84,13 +92,14 @@ func (o Options) withDefaults() (Options, error) {
 				return o, fmt.Errorf("function %s: its targets need names that differ, not %q", function, d.Name)
 			}
 			seen[d.Name] = true
+			if _, err := rewrite.New(d.Rewrite, rewrite.Options{}); err != nil {
+				return o, fmt.Errorf("function %s, target %s: rewrite: %w", function, d.Name, err)
+			}
 		}
 	}
 	switch {
 	case o.Recording == nil:
 		return o, errors.New("no recording to replay")
-	case o.Dir == "":
-		return o, errors.New("no folder for the run")
 	case len(o.targetNames()) == 0:
 		return o, errors.New("no targets to replay at")
 	case o.WarmUp.Invocations < 0 || o.WarmUp.For < 0:
@@ -144,11 +153,28 @@ func (o *Options) targetRefs() []TargetRef {
 		for _, d := range o.Targets[function] {
 			refs = append(refs, TargetRef{
 				Function: function, Name: d.Name, Kind: d.Kind, Address: d.Address, InFlight: d.InFlight,
-				RetrySafe: d.RetrySafe,
+				RetrySafe: d.RetrySafe, Environment: d.Environment,
+				Rewrite: rewriteRefs(d.Rewrite),
 			})
 		}
 	}
 	return refs
+}
+
+// checkWarmUp returns an error when nothing of what is fired in all would be left after the warm-up.
+func (o *Options) checkWarmUp(fired int64) error {
+	if o.WarmUp.Invocations > 0 && o.WarmUp.Invocations >= fired {
+		return fmt.Errorf("a warm-up of %d invocations leaves nothing of the %d that are fired", o.WarmUp.Invocations, fired)
+	}
+	return nil
+}
+
+func (o *Options) stopRules() []string {
+	var rules []string
+	for _, rule := range o.StopOn {
+		rules = append(rules, rule.String())
+	}
+	return rules
 }
 
 func (o *Options) plan() Plan {

@@ -30,8 +30,14 @@ func Run(ctx, firing context.Context, opts Options) (*RunManifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.Dir == "" {
+		return nil, errors.New("no folder for the run")
+	}
 	selected, err := opts.Select.selector()
 	if err != nil {
+		return nil, err
+	}
+	if err := opts.checkEnvironments(selected); err != nil {
 		return nil, err
 	}
 	if err := firing.Err(); err != nil {
@@ -75,6 +81,8 @@ type chain struct {
 	name   string
 	target Target
 	check  func(*capture.Invocation) error
+	// rewriting is what target begins with; nil without rules.
+	rewriting *rewriting
 }
 
 func newEngine(opts *Options, l *log, selected *selector) *engine {
@@ -125,11 +133,20 @@ func (e *engine) chain(d Deployment, limit *throttle) chain {
 	if d.Effects != nil {
 		target = WithEffects(target, d.Effects)
 	}
-	c := chain{d.Name, target, func(*capture.Invocation) error { return nil }}
-	if checker, ok := d.Target.(Checker); ok {
-		c.check = checker.Check
+	c := chain{d.Name, target, checkOf(d.Target), nil}
+	if len(d.Rewrite) > 0 {
+		c.rewriting = newRewriting(target, c.check, d.Rewrite, e.log.manifest.rewriteOptions())
+		c.target, c.check = c.rewriting, c.rewriting.Check
 	}
 	return c
+}
+
+// checkOf returns a target's Check, if it has one.
+func checkOf(t Target) func(*capture.Invocation) error {
+	if checker, ok := t.(Checker); ok {
+		return checker.Check
+	}
+	return func(*capture.Invocation) error { return nil }
 }
 
 // elapsed is how long the firing has gone on.
@@ -253,6 +270,9 @@ func (e *engine) tell(m *RunManifest) {
 		for j, d := range e.opts.Targets[ref.Function] {
 			if d.Name == ref.Name {
 				e.limits[ref.Function][j].tell(ref)
+				if r := e.targets[ref.Function][j].rewriting; r != nil {
+					r.tell(ref)
+				}
 			}
 		}
 	}

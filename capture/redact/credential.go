@@ -13,7 +13,7 @@ func (p *pass) replace(start, end int, text []byte, kind string) {
 		return
 	}
 	p.hit(kind)
-	p.edits = append(p.edits, edit{start, end, token})
+	p.edits = append(p.edits, edit{Start: start, End: end, Text: token})
 }
 
 // credential replaces text[start:end]. What is a list of values is replaced one by one, as gateways join with commas
@@ -52,7 +52,7 @@ func (p *pass) basic(text []byte, start, end int, kind string) bool {
 	token := append(append(bytes.Clone(p.token(user)), ':'), p.token(password)...)
 	if !bytes.Equal(token, plain) {
 		p.hit(kind)
-		p.edits = append(p.edits, edit{start, end, base64.StdEncoding.AppendEncode(nil, token)})
+		p.edits = append(p.edits, edit{Start: start, End: end, Text: base64.StdEncoding.AppendEncode(nil, token)})
 	}
 	return true
 }

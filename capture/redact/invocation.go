@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"tandem/capture"
+	"tandem/capture/jsonval"
 )
 
 // invocation returns inv with what has to be replaced replaced. It changes nothing that inv leads to.
@@ -65,7 +66,7 @@ func (p *pass) apply(text []byte, look func()) []byte {
 	if len(edits) == 0 {
 		return text
 	}
-	return splice(text, 0, edits)
+	return jsonval.Splice(text, 0, edits)
 }
 
 func (p *pass) string(s string, pl place) string {

@@ -20,6 +20,7 @@ import (
 	"unicode/utf8"
 
 	"tandem/capture"
+	"tandem/capture/jsonval"
 )
 
 const planted = "correct-horse-battery-staple-9"
@@ -303,10 +304,10 @@ func FuzzRedact(f *testing.F) {
 		}
 		at := 0
 		for _, e := range p.edits {
-			if e.start < at || e.end < e.start || e.end > len(doc) {
+			if e.Start < at || e.End < e.Start || e.End > len(doc) {
 				t.Fatalf("edits of %q: %+v", doc, p.edits)
 			}
-			at = e.end
+			at = e.End
 		}
 	})
 }
@@ -352,4 +353,4 @@ func TestAnyMixtureIsRedactedOnceAndStaysJSON(t *testing.T) {
 }
 
 // quote makes a JSON string, in which bytes that are not UTF-8 stay.
-func quote(text string) string { return `"` + string(escapeJSON([]byte(text))) + `"` }
+func quote(text string) string { return `"` + string(jsonval.Escape([]byte(text))) + `"` }

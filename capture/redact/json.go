@@ -3,6 +3,8 @@ package redact
 import (
 	"bytes"
 	"slices"
+
+	"tandem/capture/jsonval"
 )
 
 // maxDepth is how deep arrays and objects may nest. It is what encoding/json allows.
@@ -22,7 +24,7 @@ func (p *pass) json(doc []byte, pl place) bool {
 		w.space()
 	}
 	if w.unsorted {
-		slices.SortFunc(p.edits[before.edits:], func(a, b edit) int { return a.start - b.start })
+		slices.SortFunc(p.edits[before.edits:], func(a, b edit) int { return a.Start - b.Start })
 	}
 	return true
 }
@@ -148,21 +150,21 @@ func (w *walker) contents(raw []byte, escaped bool, pl place) {
 	if !escaped {
 		w.at(raw, pl)
 		for i := before; i < len(w.edits); i++ {
-			w.edits[i].text = escapeJSON(w.edits[i].text)
+			w.edits[i].Text = jsonval.Escape(w.edits[i].Text)
 		}
 		shift(w.edits[before:], start)
 		return
 	}
-	w.at(jsonString.decode(raw), pl)
+	w.at(jsonval.Escaped.Decode(raw), pl)
 	if len(w.edits) > before {
-		jsonString.outward(raw, w.edits[before:], start)
+		jsonval.Escaped.Outward(raw, w.edits[before:], start)
 	}
 }
 
 func shift(edits []edit, by int) {
 	for i := range edits {
-		edits[i].start += by
-		edits[i].end += by
+		edits[i].Start += by
+		edits[i].End += by
 	}
 }
 
@@ -264,10 +266,10 @@ func (w *walker) name() (name []byte, ok bool) {
 		w.contents(raw, escaped, place{})
 	}
 	if edits := w.edits[before:]; len(edits) > 0 {
-		raw = splice(raw, w.i-1-len(raw), edits)
+		raw = jsonval.Splice(raw, w.i-1-len(raw), edits)
 	}
 	if escaped {
-		raw = jsonString.decode(raw)
+		raw = jsonval.Escaped.Decode(raw)
 	}
 	return raw, true
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"slices"
 	"strconv"
+
+	"tandem/capture/jsonval"
 )
 
 // A member is the value of a member of an object, and what was found in it.
@@ -111,9 +113,9 @@ func (w *walker) edited(m member) []byte {
 	edits := w.edits[m.first.edits:m.last.edits]
 	if w.unsorted {
 		edits = slices.Clone(edits)
-		slices.SortFunc(edits, func(a, b edit) int { return a.start - b.start })
+		slices.SortFunc(edits, func(a, b edit) int { return a.Start - b.Start })
 	}
-	return splice(w.text(m.span), m.start, edits)
+	return jsonval.Splice(w.text(m.span), m.start, edits)
 }
 
 // rehash makes the hash at s fit what it is of, if it did before. What is hashed does not overlap in any event that a
@@ -125,7 +127,7 @@ func (w *walker) rehash(s span, of member, hash func(value []byte) string) {
 	if w.src[s.start] != '"' || string(unquote(w.text(s))) != hash(w.text(of.span)) {
 		return
 	}
-	w.edits = append(w.edits, edit{s.start + 1, s.end - 1, []byte(hash(w.edited(of)))})
+	w.edits = append(w.edits, edit{Start: s.start + 1, End: s.end - 1, Text: []byte(hash(w.edited(of)))})
 	w.unsorted = true
 }
 
@@ -141,11 +143,11 @@ func (w *walker) lengthen(s span, by int) {
 	if err != nil || by == 0 {
 		return
 	}
-	w.edits = append(w.edits, edit{s.start, s.end, strconv.AppendInt(nil, int64(n+by), 10)})
+	w.edits = append(w.edits, edit{Start: s.start, End: s.end, Text: strconv.AppendInt(nil, int64(n+by), 10)})
 	w.unsorted = true
 }
 
 // unquote returns the contents of a JSON string.
-func unquote(value []byte) []byte { return jsonString.decode(value[1 : len(value)-1]) }
+func unquote(value []byte) []byte { return jsonval.Escaped.Decode(value[1 : len(value)-1]) }
 
 func base64Size(text []byte) int { return len(bytes.TrimRight(text, "=")) * 3 / 4 }

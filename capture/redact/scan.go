@@ -375,8 +375,8 @@ func (s *scanner) url() bool {
 		return false
 	}
 	before, raw := len(s.edits), s.text[start+user+1:start+at]
-	password := queryEscaped.decode(raw)
+	password := queryEscaped.Decode(raw)
 	s.replace(0, len(password), password, "form:url-password")
-	queryEscaped.outward(raw, s.edits[before:], start+user+1)
+	queryEscaped.Outward(raw, s.edits[before:], start+user+1)
 	return s.behind(start + at)
 }

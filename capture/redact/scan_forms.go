@@ -51,15 +51,15 @@ func (s *scanner) secretKeys() {
 	s.edits = s.edits[:s.first]
 	next := 0
 	for i := 0; i < len(s.text); {
-		if next < len(found) && i >= found[next].start {
+		if next < len(found) && i >= found[next].Start {
 			s.edits = append(s.edits, found[next])
-			i = found[next].end
+			i = found[next].End
 			next++
 			continue
 		}
 		limit := len(s.text)
 		if next < len(found) {
-			limit = found[next].start
+			limit = found[next].Start
 		}
 		end := s.run(i, limit-i, func(c byte) bool { return isAlnum(c) || c == '+' || c == '/' })
 		if end-i == 40 && !all(s.text[i:end], isLowerHex) {

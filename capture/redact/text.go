@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"io"
 	"slices"
+
+	"tandem/capture/jsonval"
 )
 
 const (
@@ -86,8 +88,8 @@ func (p *pass) base64(text []byte) bool {
 	if len(edits) == 0 {
 		return false
 	}
-	content = splice(content, 0, edits)
-	p.edits = append(p.edits[:before.edits], edit{0, len(text), encoding.AppendEncode(nil, content)})
+	content = jsonval.Splice(content, 0, edits)
+	p.edits = append(p.edits[:before.edits], edit{Start: 0, End: len(text), Text: encoding.AppendEncode(nil, content)})
 	return true
 }
 
@@ -121,8 +123,8 @@ func (p *pass) compressed(content, inflated []byte) {
 	before := len(p.edits)
 	p.any(inflated)
 	if edits := p.edits[before:]; len(edits) > 0 {
-		whole := deflate(splice(inflated, 0, edits))
-		p.edits = append(p.edits[:before], edit{0, len(content), whole})
+		whole := deflate(jsonval.Splice(inflated, 0, edits))
+		p.edits = append(p.edits[:before], edit{Start: 0, End: len(content), Text: whole})
 	}
 }
 
@@ -233,12 +235,12 @@ func (p *pass) secretBytes(text []byte, pl place) {
 	}
 	if token := p.token(content); !bytes.Equal(token, content) {
 		p.hit(pl.kind)
-		p.edits = append(p.edits, edit{0, len(text), base64.StdEncoding.AppendEncode(nil, token)})
+		p.edits = append(p.edits, edit{Start: 0, End: len(text), Text: base64.StdEncoding.AppendEncode(nil, token)})
 	}
 }
 
 // encoded looks into text[start:end], which is in a coding of its own.
-func (p *pass) encoded(c coding, text []byte, start, end int) {
+func (p *pass) encoded(c jsonval.Coding, text []byte, start, end int) {
 	raw := text[start:end]
 	if p.nesting >= maxNesting {
 		return
@@ -247,10 +249,10 @@ func (p *pass) encoded(c coding, text []byte, start, end int) {
 	before := len(p.edits)
 	decoded := raw
 	if bytes.IndexByte(raw, '%') >= 0 || bytes.IndexByte(raw, '+') >= 0 {
-		decoded = c.decode(raw)
+		decoded = c.Decode(raw)
 	}
 	p.any(decoded)
-	c.outward(raw, p.edits[before:], start)
+	c.Outward(raw, p.edits[before:], start)
 	p.nesting--
 }
 
@@ -271,7 +273,7 @@ func (p *pass) param(text []byte, start, equals, end int) {
 	}
 	name := text[start:equals]
 	if bytes.IndexByte(name, '%') >= 0 {
-		name = queryEscaped.decode(name)
+		name = queryEscaped.Decode(name)
 	}
 	var buf [maxName]byte
 	pl, ok := p.redactor.lookup(normalize(&buf, name), secretParams)
@@ -284,8 +286,8 @@ func (p *pass) param(text []byte, start, equals, end int) {
 	case pl.role != kept:
 		before := len(p.edits)
 		raw := text[equals+1 : end]
-		p.secret(queryEscaped.decode(raw), pl)
-		queryEscaped.outward(raw, p.edits[before:], equals+1)
+		p.secret(queryEscaped.Decode(raw), pl)
+		queryEscaped.Outward(raw, p.edits[before:], equals+1)
 	}
 }
 

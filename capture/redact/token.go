@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+
+	"tandem/capture/jsonval"
 )
 
 // Tokens show that they are tokens by how they begin. None of this is how real values begin: the ranges of card,
@@ -215,7 +217,7 @@ func (t *tokenizer) pem(value []byte) []byte {
 	if start == end || isText(value[start:end]) {
 		return value
 	}
-	return splice(value, 0, []edit{{start, end, t.text(value[start:end])}})
+	return jsonval.Splice(value, 0, []edit{{Start: start, End: end, Text: t.text(value[start:end])}})
 }
 
 func (t *tokenizer) uuid(value []byte) []byte {

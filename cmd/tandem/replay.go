@@ -35,8 +35,15 @@ fewer at once until it has recovered.
 Ctrl-C stops firing and lets what is in flight finish; Ctrl-C again does not
 wait. Such a run, one that a rule stopped (exit code 3), and one that was killed
 are gone on with by --resume: no invocation gets a second trial. With
---recipient, the run is encrypted as a recording is.`,
-		Example: `  tandem replay orders.rec -o orders.run
+--recipient, the run is encrypted as a recording is.
+
+Nothing is fired at a target whose environment is production in the config
+unless --allow-production names it, nor at one on another machine that has none.
+
+--plan reads the recording and prints what would be fired where, how often, and
+what cannot be and why. It opens no connection and writes nothing.`,
+		Example: `  tandem replay orders.rec --plan
+  tandem replay orders.rec -o orders.run
   tandem replay orders.rec -o orders.run --resume
   tandem replay orders.rec -o orders.run --speed 10x --in-flight 50
   tandem replay orders.rec -o orders.run --rate 200/s --ramp 30s --warm-up 100 \
@@ -53,9 +60,8 @@ are gone on with by --resume: no invocation gets a second trial. With
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&out, "output", "o", "", "`folder` to write the run to (required)")
+	f.StringVarP(&out, "output", "o", "", "`folder` to write the run to (required, but for --plan)")
 	plan.addTo(f)
-	cobra.CheckErr(cmd.MarkFlagRequired("output"))
 	return cmd
 }
 
@@ -78,6 +84,14 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 		return err
 	}
 	defer rec.Close()
+	opts.Recording = rec
+	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight); err != nil {
+		return err
+	}
+	if plan.dry {
+		a.tellOneNamed(cfg)
+		return a.forecast(ctx, opts, plan.json)
+	}
 	if rec.Encrypted() && len(recipients) == 0 {
 		a.say("%s is encrypted, and %s is not: --recipient encrypts what the targets answer", path, opts.Dir)
 	}
@@ -85,11 +99,8 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 		// A replay keeps little and makes much garbage, so seldomer collections cost memory that it has to spare.
 		defer debug.SetGCPercent(debug.SetGCPercent(400))
 	}
-	opts.Recording, opts.ConfigHash, opts.Tool, opts.Progress = rec, cfg.Hash, toolVersion(), new(replay.Progress)
+	opts.ConfigHash, opts.Tool, opts.Progress = cfg.Hash, toolVersion(), new(replay.Progress)
 	opts.Journal.Recipients, opts.Identities = recipients, identities
-	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight); err != nil {
-		return err
-	}
 	var all servers
 	defer func() { err = errors.Join(err, all.close()) }()
 	if err := a.serveMetrics(&all, plan.metrics, opts.Progress); err != nil {
@@ -109,7 +120,7 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 		a.say("judge it by: tandem compare %s%s", opts.Dir, a.configFlag())
 		return nil
 	}
-	a.say("go on with it by: tandem replay %s -o %s%s%s --resume", path, opts.Dir, a.configFlag(), manifest.Plan.Flags())
+	a.say("go on with it by: tandem replay %s -o %s%s%s --resume", path, opts.Dir, a.configFlag(), manifest.Flags())
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
@@ -170,7 +181,22 @@ func runSummary(m *replay.RunManifest) string {
 				ref.Name, count(ref.Throttled, "request"), ref.Function, ref.LowestInFlight)
 		}
 	}
-	return s + lateness(m)
+	return s + uselessRules(m) + lateness(m)
+}
+
+// uselessRules names the rules of rewriting that took no value, in a run that was made in one session.
+func uselessRules(m *replay.RunManifest) (s string) {
+	if len(m.Resumed) > 0 {
+		return ""
+	}
+	for _, ref := range m.Targets {
+		for _, rule := range ref.Rewrite {
+			if rule.Values == 0 {
+				s += fmt.Sprintf("\n  the rewrite at %s for %s of %s took no value", rule.At, ref.Name, ref.Function)
+			}
+		}
+	}
+	return s
 }
 
 // veryLate is when lateness is worth a word: when people would see it.

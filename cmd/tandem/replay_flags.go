@@ -29,6 +29,8 @@ type replayPlan struct {
 	timeout                    time.Duration
 	progress, metrics          string
 	resume, newConfig, salvage bool
+	dry, json                  bool
+	allowProduction            []string
 	recipients                 recipientFlags
 	keys                       identityFlags
 }
@@ -46,12 +48,16 @@ func (p *replayPlan) addTo(f *pflag.FlagSet) {
 	f.StringVar(&p.rate, "rate", "", "fire so many invocations a second, or a minute: `200/s`, 30/m")
 	f.DurationVar(&p.ramp, "ramp", 0, "with --rate: `time` in which it climbs from nothing")
 	f.StringVar(&p.maxRate, "max-rate", "", "never fire more than this, however late: `50/s`")
+	f.StringArrayVar(&p.allowProduction, "allow-production", nil, "fire at `FUNCTION/TARGET`, such as get-order/lambda, "+
+		"although the config says that it is production; may be repeated")
 	f.IntVar(&p.inFlight, "in-flight", 8, "`number` of invocations to fire at once")
 	f.StringArrayVar(&p.stopOn, "stop-on", nil, "stop when too many trials fail: `errors>5%/30s`, or a status of outcomes "+
 		"in the place of errors, or a number in that of the share; may be repeated")
 	f.DurationVar(&p.timeout, "timeout", 20*time.Minute, "longest that one target may take for one invocation")
 	f.BoolVar(&p.resume, "resume", false, "go on with the run in the output folder")
 	f.BoolVar(&p.newConfig, "new-config", false, "with --resume: go on although the config has changed")
+	f.BoolVar(&p.dry, "plan", false, "print what would be fired where, and what cannot be and why, and fire nothing")
+	f.BoolVar(&p.json, "json", false, "with --plan: print one JSON document")
 	f.BoolVar(&p.salvage, "salvage", false, "skip what is damaged, and tell how much")
 	f.StringVar(&p.progress, "progress", "auto", "`how` to show progress on stderr: auto, json or none")
 	p.recipients.register(f)
@@ -61,6 +67,14 @@ func (p *replayPlan) addTo(f *pflag.FlagSet) {
 
 // fill puts the flags into opts.
 func (p *replayPlan) fill(opts *replay.Options) error {
+	switch {
+	case !p.dry && opts.Dir == "":
+		return errors.New(`required flag(s) "output" not set`)
+	case p.dry && p.resume:
+		return errors.New("--plan tells of a whole run, and not of what --resume would go on with")
+	case p.json && !p.dry:
+		return errors.New("--json is how --plan prints; a run is told of by its manifest.json and by tandem compare --json")
+	}
 	if p.repeat < 1 || p.inFlight < 1 {
 		return errors.New("--repeat and --in-flight take 1 or more")
 	}
@@ -77,7 +91,7 @@ func (p *replayPlan) fill(opts *replay.Options) error {
 		return fmt.Errorf("--progress %s: there are auto, json, none", p.progress)
 	}
 	opts.InFlight, opts.TargetTimeout, opts.Repeat, opts.Calibrate = p.inFlight, p.timeout, p.repeat, p.calibrate
-	opts.Resume, opts.NewConfig = p.resume, p.newConfig
+	opts.Resume, opts.NewConfig, opts.AllowProduction = p.resume, p.newConfig, p.allowProduction
 	opts.Select = replay.Selection{Only: p.only, Seed: p.seed}
 	opts.Pace = replay.Pace{Ramp: p.ramp, MaxGap: p.maxGap}
 	for _, rule := range p.stopOn {

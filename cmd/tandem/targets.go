@@ -55,6 +55,9 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 			return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
 		}
 		l.InFlight, az.InFlight = f.Lambda.InFlight, f.Functions.InFlight
+		l.Environment = environment(f.Lambda.Environment, f.Lambda.Endpoint)
+		az.Environment = environment(f.Functions.Environment, f.Functions.Address())
+		l.Rewrite, az.Rewrite = f.Lambda.Rewrite, f.Functions.Rewrite
 		l.RetrySafe, az.RetrySafe = f.Retry.Safe, f.Retry.Safe
 		targets[name] = []replay.Deployment{l, az}
 	}
@@ -70,8 +73,8 @@ func (b *targetBuilder) lambda(ctx context.Context, l *config.Lambda) (replay.De
 	if l.Qualifier != "" {
 		d.Address += ":" + l.Qualifier
 	}
-	if isLoopback(l.Endpoint) {
-		d.Address += " at " + l.Endpoint
+	if l.Endpoint != "" {
+		d.Address += " at " + withoutSecrets(l.Endpoint)
 	}
 	cfg, err := b.awsConfig(ctx, l)
 	if err != nil {
@@ -113,14 +116,14 @@ func (b *targetBuilder) functions(name string, f *config.Functions) (replay.Depl
 	var err error
 	switch {
 	case f.HTTP != nil:
-		d.Kind, d.Address = "http", withoutQuery(f.HTTP.URL)
+		d.Kind, d.Address = "http", withoutSecrets(f.HTTP.URL)
 		d.Target, err = functions.NewHTTP(functions.HTTPOptions{URL: f.HTTP.URL, Key: f.HTTP.Key, HTTP: b.http})
 	case f.Handler != nil:
 		function := f.Handler.Function
 		if function == "" {
 			function = name
 		}
-		d.Kind, d.Address = "handler", withoutQuery(f.Handler.URL)+"/"+function
+		d.Kind, d.Address = "handler", withoutSecrets(f.Handler.URL)+"/"+function
 		d.Target, err = functions.NewHandler(functions.HandlerOptions{
 			URL: f.Handler.URL, Function: function, Binding: f.Handler.Binding, Container: f.Handler.Container,
 			Binary: f.Handler.DataType == "binary", Objects: b.objects, HTTP: b.http,
@@ -143,10 +146,30 @@ func (b *targetBuilder) effects(address string) replay.EffectsFunc {
 	}
 }
 
-// withoutQuery leaves out what may be a key.
-func withoutQuery(address string) string {
-	address, _, _ = strings.Cut(address, "?")
-	return address
+// environment is what the config says of a target at this address, which it has to unless that is on this machine.
+func environment(declared replay.Environment, address string) replay.Environment {
+	address, _, _ = strings.Cut(address, "{") // of a path parameter
+	if declared == "" && !isLoopback(address) {
+		return replay.Undeclared
+	}
+	return declared
+}
+
+// withoutSecrets leaves out of a URL what may be a key: query, fragment, user and password.
+func withoutSecrets(address string) string {
+	if end := strings.IndexAny(address, "?#"); end >= 0 {
+		address = address[:end]
+	}
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		return address
+	}
+	host, path, slash := strings.Cut(rest, "/")
+	host = host[strings.LastIndexByte(host, '@')+1:]
+	if slash {
+		path = "/" + path
+	}
+	return scheme + "://" + host + path
 }
 
 func isLoopback(address string) bool {

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// checkStores returns an error when both sides would write to one store, as far as the config tells: when they have
+// one recording endpoint. It also does when two functions are fired at through one queue, whose messages either would
+// take.
+func (l *loader) checkStores(c *Config) error {
+	lambda := make(map[string]string) // where the Lambda side's effects are, with what of which function says so
+	other := make(map[string]string)
+	for _, name := range slices.Sorted(maps.Keys(c.Functions)) {
+		f := c.Functions[name]
+		if f.Lambda != nil {
+			note(lambda, f.Lambda.Effects, "effects", name)
+			note(lambda, f.Lambda.Endpoint, "endpoint", name)
+		}
+		if f.Functions != nil {
+			note(other, f.Functions.Effects, "effects", name)
+			note(other, f.Functions.Address(), "url", name)
+		}
+	}
+	queues := make(map[Queue]string)
+	for _, name := range slices.Sorted(maps.Keys(c.Functions)) {
+		f := c.Functions[name]
+		if f.Lambda != nil && f.Lambda.Effects != "" {
+			if owner, taken := other[origin(f.Lambda.Effects)]; taken {
+				return l.fail(oneStore(f.Lambda.Effects, "functions", owner), "functions", name, "lambda", "effects")
+			}
+		}
+		if f.Functions == nil {
+			continue
+		}
+		if f.Functions.Effects != "" {
+			if owner, taken := lambda[origin(f.Functions.Effects)]; taken {
+				return l.fail(oneStore(f.Functions.Effects, "lambda", owner), "functions", name, "functions", "effects")
+			}
+		}
+		if q := f.Functions.Queue; q != nil {
+			if owner, taken := queues[*q]; taken {
+				return l.fail(fmt.Errorf("queue: %s of the account %s is that of %s, too: either would take the other's "+
+					"messages", q.Name, q.Account, owner), "functions", name, "functions", "queue")
+			}
+			queues[*q] = name
+		}
+	}
+	return nil
+}
+
+func note(owners map[string]string, address, key, function string) {
+	if address != "" {
+		owners[origin(address)] = key + " of " + function
+	}
+}
+
+func oneStore(address, side, owner string) error {
+	return fmt.Errorf("effects: %s is also the %s side's (%s): both would write to one store, and each be told of what "+
+		"the other did; give each side a recording endpoint of its own", address, side, owner)
+}
+
+// Address is where the function itself is called, "" where it is not.
+func (f *Functions) Address() string {
+	switch {
+	case f.HTTP != nil:
+		return f.HTTP.URL
+	case f.Handler != nil:
+		return f.Handler.URL
+	}
+	return ""
+}
+
+// origin brings the addresses of one endpoint to one form: its scheme, host and port.
+func origin(address string) string {
+	address, _, _ = strings.Cut(address, "{") // of a path parameter
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if ip := net.ParseIP(host); host == "localhost" || ip.IsLoopback() || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
+	}
+	return strings.ToLower(u.Scheme) + "://" + net.JoinHostPort(host, port)
+}
