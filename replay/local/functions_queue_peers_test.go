@@ -86,8 +86,22 @@ func pollingApp(t *testing.T, host, function, queue string) string {
 
 func encoded(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-func TestQueuesArePolled(t *testing.T) {
+// TestQueues runs everything that needs a storage account at one.
+func TestQueues(t *testing.T) {
 	storage := peers.Azurite(t)
+	for _, tt := range []struct {
+		name string
+		test func(*testing.T, peers.Storage)
+	}{
+		{"Queues are polled", testQueuesArePolled},
+		{"A failed message waits for its visibility timeout", testAFailedMessageWaitsForItsVisibilityTimeout},
+		{"A long function keeps its message", testALongFunctionKeepsItsMessage},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.test(t, storage) })
+	}
+}
+
+func testQueuesArePolled(t *testing.T, storage peers.Storage) {
 	account := queuesAt(t, storage)
 	setting := "Orders=" + storage.ConnectionString()
 	for _, tt := range []struct {
@@ -137,8 +151,7 @@ func TestQueuesArePolled(t *testing.T) {
 	}
 }
 
-func TestAFailedMessageWaitsForItsVisibilityTimeout(t *testing.T) {
-	storage := peers.Azurite(t)
+func testAFailedMessageWaitsForItsVisibilityTimeout(t *testing.T, storage peers.Storage) {
 	queue := createQueue(t, queuesAt(t, storage), "later")
 	enqueue(t, queue, encoded("fail"))
 	log := new(syncBuffer)
@@ -160,8 +173,7 @@ func TestAFailedMessageWaitsForItsVisibilityTimeout(t *testing.T) {
 }
 
 // The message is kept hidden while its function runs, and is deleted by the receipt that this gave.
-func TestALongFunctionKeepsItsMessage(t *testing.T) {
-	storage := peers.Azurite(t)
+func testALongFunctionKeepsItsMessage(t *testing.T, storage peers.Storage) {
 	target, err := url.Parse(storage.Queues)
 	if err != nil {
 		t.Fatal(err)
