@@ -3,6 +3,7 @@ package functions
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ func NewQueue(opts QueueOptions) (*Queue, error) {
 	if opts.HTTP == nil {
 		opts.HTTP = replay.NewHTTPClient(replay.HTTPOptions{})
 	}
-	q := &Queue{opts: opts, grave: graveyard{plots: make(map[[32]byte]*plot), known: make(map[string]bool)}}
+	q := &Queue{opts: opts, grave: graveyard{plots: make(map[[sha256.Size]byte]*plot), known: make(map[string]bool)}}
 	var errs [3]error
 	q.queue, errs[0] = opts.client(opts.Name, 0)
 	q.poison, errs[1] = opts.client(opts.Name+"-poison", 0)
@@ -167,7 +168,9 @@ func (q *Queue) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Out
 	if err := q.prepare(ctx); err != nil {
 		return nil, err
 	}
-	q.grave.await(messages)
+	if err := q.grave.await(ctx, messages); err != nil {
+		return nil, err
+	}
 	defer q.grave.leave(messages)
 	if out, err := q.put(ctx, messages); out != nil || err != nil {
 		return out, err

@@ -28,6 +28,7 @@ const (
 type queued struct {
 	record string // its ID in SQS
 	text   string // as the queue keeps it
+	sum    [sha256.Size]byte
 	id     string // in the queue; "" before it was put
 	// receipt is the one that the message is released with. The release makes it stale for good, so that asking with
 	// it once more changes nothing and tells whether the message is still there.
@@ -56,8 +57,8 @@ func (q *Queue) await(ctx context.Context, messages []*queued) error {
 				}
 			}
 			if m.gone && m.fate == "" {
-				lost = append(lost, fmt.Errorf("message %s: queue %s-poison has a copy of it or of another message with "+
-					"the same text that was sent at the same time", m.record, q.opts.Name))
+				lost = append(lost, fmt.Errorf("message %s: queue %s-poison has a copy of it or of another message "+
+					"with the same text", m.record, q.opts.Name))
 			} else if !m.gone {
 				left++
 			}
@@ -176,47 +177,79 @@ type graveyard struct {
 	since time.Time // by the service's clock; what is older is none of the replay's
 
 	mu    sync.Mutex
-	plots map[[32]byte]*plot // by the text's hash
-	known map[string]bool    // IDs of the messages in the poison queue that were seen
+	plots map[[sha256.Size]byte]*plot // by the text's hash
+	known map[string]bool             // IDs of the messages in the poison queue that were seen
 }
 
 // A plot is for the messages of one text.
 type plot struct {
-	awaited int  // messages whose fate is not known yet
-	shared  bool // there were several at a time, so that a copy may be of any
-	copies  int
+	busy   chan struct{} // closed when the invocation that has such a message ends; nil when there is none
+	lost   int           // messages that were given up and may still come
+	shared bool          // there are several at a time, so that a copy may be of any
+	copies int
 }
 
-// await prepares a place for each message, before any is put.
-func (g *graveyard) await(messages []*queued) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, m := range messages {
-		p := g.plots[sha256.Sum256([]byte(m.text))]
-		if p == nil {
-			p = new(plot)
-			g.plots[sha256.Sum256([]byte(m.text))] = p
+// await waits until no other invocation has a message of the same text in the queue, and prepares a place for each
+// message. An error is the cause of ctx.
+func (g *graveyard) await(ctx context.Context, messages []*queued) error {
+	for {
+		busy := g.take(messages)
+		if busy == nil {
+			return nil
 		}
-		p.awaited++
-		p.shared = p.shared || p.awaited > 1
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: another invocation has a message of the same text in the queue", context.Cause(ctx))
+		}
 	}
 }
 
-// leave forgets messages that will not come to the poison queue any more. One that is still somewhere keeps its
-// place: its copy must not be taken for that of a message sent later.
-func (g *graveyard) leave(messages []*queued) {
+// take takes the places of all messages, or none and returns what to wait for.
+func (g *graveyard) take(messages []*queued) (busy <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, m := range messages {
+		m.sum = sha256.Sum256([]byte(m.text))
+		if p := g.plots[m.sum]; p != nil && p.busy != nil {
+			return p.busy
+		}
+	}
+	own := make(chan struct{})
+	for _, m := range messages {
+		p := g.plots[m.sum]
+		if p == nil {
+			p = new(plot)
+			g.plots[m.sum] = p
+		}
+		p.shared = p.shared || p.busy == own || p.lost > 0
+		p.busy = own
+	}
+	return nil
+}
+
+// leave gives the places back. A message that is still somewhere keeps its own: its copy must not be taken for that of
+// a message sent later.
+func (g *graveyard) leave(messages []*queued) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var own chan struct{}
+	for _, m := range messages {
+		p := g.plots[m.sum]
+		if p.busy != nil { // not so for the second of two in one batch
+			own, p.busy = p.busy, nil
+		}
 		if m.id != "" && !m.gone && !m.withdrawn {
-			continue
+			p.lost++
 		}
-		key := sha256.Sum256([]byte(m.text))
-		if p := g.plots[key]; p.awaited == 1 {
-			delete(g.plots, key)
-		} else {
-			p.awaited--
+	}
+	for _, m := range messages {
+		if p := g.plots[m.sum]; p != nil && p.lost == 0 {
+			delete(g.plots, m.sum)
 		}
+	}
+	if own != nil {
+		close(own)
 	}
 }
 
@@ -225,7 +258,7 @@ func (g *graveyard) leave(messages []*queued) {
 func (g *graveyard) judge(m *queued) capture.Fate {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch p := g.plots[sha256.Sum256([]byte(m.text))]; {
+	switch p := g.plots[m.sum]; {
 	case p.copies == 0:
 		return capture.Acked
 	case p.shared:

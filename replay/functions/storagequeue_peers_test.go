@@ -258,8 +258,26 @@ func testEqualMessagesAreNotGuessedAt(t *testing.T, storage peers.Storage) {
 			t.Errorf("one is poison: %+v, %v", got.out, got.err)
 		}
 	}
+	// Of two invocations with one text the second waits until the first is known.
+	q, h := newQueue(t, storage, "equalturns")
+	one := fire(t.Context(), q, sqsBatch(t, "same", "same", "a"))
+	other := fire(t.Context(), q, sqsBatch(t, "same", "same", "b"))
+	for range 2 {
+		turn := h.take(3)
+		if more, err := h.queue.PeekMessages(t.Context(), nil); err != nil || len(more.Messages) != 0 {
+			t.Errorf("both are in the queue: %v, %v", more.Messages, err)
+		}
+		for _, m := range turn {
+			h.delete(m)
+		}
+	}
+	for _, done := range []<-chan fired{one, other} {
+		if got := <-done; got.err != nil {
+			t.Error(got.err)
+		}
+	}
 	// A message that was given up may still become poison, and must not be taken for the next with its text.
-	q, h := newQueue(t, storage, "equallater")
+	q, h = newQueue(t, storage, "equallater")
 	ctx, cancel := context.WithCancel(t.Context())
 	done := fire(ctx, q, sqsBatch(t, "same"))
 	first := h.take(1)[0]
