@@ -31,8 +31,9 @@ func Preset(name string) ([]Rule, error) {
 	}
 	rules = append(rules, Rule{At: "/error", Treat: Ignore, Why: "each platform words failures in its own way"})
 	rules = append(rules, Rule{
-		At: "/records/*", Treat: Pattern, Matches: "^(" + string(capture.Retried) + "|" + string(capture.DeadLettered) + ")$",
-		Why: "a replay gives a failing message to Lambda once, the Functions host until it is poison",
+		At: "/records/*", Treat: Pattern,
+		Matches: "^(" + string(capture.Retried) + "|" + string(capture.DeadLettered) + ")$",
+		Why:     "a replay gives a failing message to Lambda once, the Functions host until it is poison",
 	})
 	for i := range rules {
 		rules[i].Preset = name

@@ -42,12 +42,13 @@ const (
 	// learned so then has the one second that is left of its life in which the function could take it.
 	hideFor  = time.Hour
 	liveFor  = hideFor + time.Second
-	maxAwait = hideFor * 5 / 6 // a message that expires looks like one that was deleted
-	probeFor = 10 * time.Minute
+	maxAwait = hideFor * 5 / 6 // because a message that expires looks like one that was deleted
+	// buryFor is how long a message of the poison queue is hidden after it was looked at.
+	buryFor = 10 * time.Minute
 )
 
-// A Queue is a function with a queue trigger, fired through its Storage Queue. It is safe for concurrent use, and wants
-// the queue and its poison queue for itself: it refuses to begin while the queue has messages.
+// A Queue is a function with a queue trigger, fired through its Storage Queue. It is safe for concurrent use, and
+// wants the queue and its poison queue for itself: it refuses to begin while the queue has messages.
 //
 // Messages are put hidden and released when all of an invocation are there, so it is sent whole or not at all. What
 // became of each is learned from the queues alone; package replay/functions says how. Fire returns when the fate of
@@ -88,7 +89,8 @@ func (o *QueueOptions) client(name string, retries int32) (*azqueue.QueueClient,
 	if IsConnectionString(o.Account) {
 		c, err := azqueue.NewQueueClientFromConnectionString(o.Account, name, opts)
 		if err != nil {
-			return nil, errors.New("account: this is not a connection string of a storage account") // the SDK may quote the key
+			// The SDK's error may quote the key.
+			return nil, errors.New("account: this is not a connection string of a storage account")
 		}
 		return c, nil
 	}

@@ -80,7 +80,8 @@ func (q *Queue) await(ctx context.Context, messages []*queued) error {
 // not the latest the service answers PopReceiptMismatch while the message exists, visible or not, and MessageNotFound
 // once it was deleted: https://learn.microsoft.com/rest/api/storageservices/queue-service-error-codes.
 func (q *Queue) look(ctx context.Context, m *queued) error {
-	got, err := q.queue.UpdateMessage(ctx, m.id, m.receipt, m.text, &azqueue.UpdateMessageOptions{VisibilityTimeout: seconds(0)})
+	visible := &azqueue.UpdateMessageOptions{VisibilityTimeout: seconds(0)}
+	got, err := q.queue.UpdateMessage(ctx, m.id, m.receipt, m.text, visible)
 	switch {
 	case err == nil:
 		m.latest = *got.PopReceipt
@@ -107,7 +108,8 @@ func (q *Queue) prove(ctx context.Context, messages []*queued) error {
 		return nil
 	}
 	m := messages[0]
-	hidden := &azqueue.UpdateMessageOptions{VisibilityTimeout: seconds(probeFor)}
+	// It cannot be hidden for longer than it lives.
+	hidden := &azqueue.UpdateMessageOptions{VisibilityTimeout: seconds(hideFor - time.Minute)}
 	got, err := q.queue.UpdateMessage(ctx, m.id, m.receipt, m.text, hidden)
 	if err != nil {
 		return fmt.Errorf("queue %s: update message %s: %s", q.opts.Name, m.record, brief(err))
@@ -228,8 +230,8 @@ func (g *graveyard) take(messages []*queued) (busy <-chan struct{}) {
 	return nil
 }
 
-// leave gives the places back. A message that is still somewhere keeps its own: its copy must not be taken for that of
-// a message sent later.
+// leave gives the places back. A message that is still somewhere keeps its own: its copy must not be taken for that
+// of a message sent later.
 func (g *graveyard) leave(messages []*queued) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -275,7 +277,7 @@ func (g *graveyard) visit(ctx context.Context, poison *azqueue.QueueClient) erro
 	defer g.mu.Unlock()
 	for {
 		got, err := poison.DequeueMessages(ctx, &azqueue.DequeueMessagesOptions{
-			NumberOfMessages: to.Ptr[int32](32), VisibilityTimeout: seconds(probeFor),
+			NumberOfMessages: to.Ptr[int32](32), VisibilityTimeout: seconds(buryFor),
 		})
 		if queueerror.HasCode(err, queueerror.QueueNotFound) {
 			return nil // the host makes it when it needs it

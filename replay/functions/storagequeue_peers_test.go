@@ -138,9 +138,10 @@ func body(t *testing.T, m *azqueue.DequeuedMessage) string {
 
 func testAQueueLearnsTheFateOfEachMessage(t *testing.T, storage peers.Storage) {
 	q, h := newQueue(t, storage, "fates")
+	old := base64.StdEncoding.EncodeToString([]byte("good"))
 	// What an earlier replay left in the poison queue, more than can be peeked at, is none of this one's.
 	for range 40 {
-		if _, err := h.poison.EnqueueMessage(t.Context(), base64.StdEncoding.EncodeToString([]byte("good")), nil); err != nil {
+		if _, err := h.poison.EnqueueMessage(t.Context(), old, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -198,7 +199,8 @@ func testWhatTheQueueCannotTellIsUnknown(t *testing.T, storage peers.Storage) {
 		{"it is taken and nothing more", func(h *host) { h.take(1) }, "m-0 was taken, and neither deleted nor moved", 1},
 		{"it failed and is visible again", func(h *host) {
 			m := h.take(1)[0]
-			if _, err := h.queue.UpdateMessage(t.Context(), *m.MessageID, *m.PopReceipt, *m.MessageText, nil); err != nil {
+			_, err := h.queue.UpdateMessage(t.Context(), *m.MessageID, *m.PopReceipt, *m.MessageText, nil)
+			if err != nil {
 				t.Error(err)
 			}
 		}, "m-0 was taken", 1},
@@ -251,7 +253,8 @@ func testEqualMessagesAreNotGuessedAt(t *testing.T, storage peers.Storage) {
 			h.delete(m)
 		}
 		got := <-done
-		if copies == 0 && (got.err != nil || got.out.Records["m-0"] != capture.Acked || got.out.Records["m-1"] != capture.Acked) {
+		acked := map[string]capture.Fate{"m-0": capture.Acked, "m-1": capture.Acked}
+		if copies == 0 && (got.err != nil || !maps.Equal(got.out.Records, acked)) {
 			t.Errorf("both were deleted and no copy is there: %+v, %v", got.out, got.err)
 		}
 		if copies == 1 && (got.err == nil || !strings.Contains(got.err.Error(), "same text")) {
@@ -301,14 +304,16 @@ func testAQueueThatIsNotItsOwnIsRefused(t *testing.T, storage peers.Storage) {
 		t.Fatal(err)
 	}
 	var setup *replay.SetupError
-	if _, err := q.Fire(t.Context(), sqsBatch(t, "x")); !errors.As(err, &setup) || !strings.Contains(err.Error(), "about 1 messages") {
+	_, err := q.Fire(t.Context(), sqsBatch(t, "x"))
+	if !errors.As(err, &setup) || !strings.Contains(err.Error(), "about 1 messages") {
 		t.Errorf("a queue with messages: %v", err)
 	}
 	q, h = newQueue(t, storage, "deleted")
 	if _, err := h.queue.Delete(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Fire(t.Context(), sqsBatch(t, "x")); !errors.As(err, &setup) || !strings.Contains(err.Error(), "404 QueueNotFound") {
+	_, err = q.Fire(t.Context(), sqsBatch(t, "x"))
+	if !errors.As(err, &setup) || !strings.Contains(err.Error(), "404 QueueNotFound") {
 		t.Errorf("a queue that is not there: %v", err)
 	}
 }
@@ -332,7 +337,8 @@ func (i *impostor) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func refusal(r *http.Request, status int, code string) *http.Response {
 	return &http.Response{
-		StatusCode: status, Status: fmt.Sprint(status), Body: http.NoBody, Request: r, Header: http.Header{"X-Ms-Error-Code": {code}},
+		StatusCode: status, Status: fmt.Sprint(status), Body: http.NoBody, Request: r,
+		Header: http.Header{"X-Ms-Error-Code": {code}},
 	}
 }
 
@@ -348,7 +354,8 @@ func testABatchIsSentWholeOrNotAtAll(t *testing.T, storage peers.Storage) {
 	q.opts.HTTP.Transport = i
 	puts = -2 // the looks at both queues
 	var throttled *replay.ThrottledError
-	if _, err := q.Fire(t.Context(), sqsBatch(t, "a", "b", "c")); !errors.As(err, &throttled) || throttled.Outcome == nil {
+	_, err := q.Fire(t.Context(), sqsBatch(t, "a", "b", "c"))
+	if !errors.As(err, &throttled) || throttled.Outcome == nil {
 		t.Errorf("a server that is busy: %v", err)
 	}
 	if left := h.left(); left != 0 {
@@ -372,7 +379,8 @@ func testAServiceThatDoesNotTellIsRefused(t *testing.T, storage peers.Storage) {
 		return nil
 	}}
 	var setup *replay.SetupError
-	if _, err := q.Fire(t.Context(), sqsBatch(t, "a")); !errors.As(err, &setup) || !strings.Contains(err.Error(), "does not tell") {
+	_, err := q.Fire(t.Context(), sqsBatch(t, "a"))
+	if !errors.As(err, &setup) || !strings.Contains(err.Error(), "does not tell") {
 		t.Errorf("fired with %v", err)
 	}
 	if left := h.left(); left != 0 {

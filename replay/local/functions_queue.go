@@ -19,8 +19,8 @@ import (
 
 const (
 	// queueLease is for how long a message that is worked on is hidden from others. It is taken anew when half of it
-	// is over: QueueListener.cs of the host's Storage Queues extension,
-	// https://github.com/Azure/azure-sdk-for-net/tree/main/sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Queues.
+	// is over: QueueListener.cs of the host's extension, in https://github.com/Azure/azure-sdk-for-net under
+	// sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Queues.
 	queueLease = 10 * time.Minute
 	// minQueuePoll is the pause after the first look at a queue that has nothing (QueuePollingIntervals.Minimum).
 	minQueuePoll = 100 * time.Millisecond

@@ -131,7 +131,8 @@ func testQueuesArePolled(t *testing.T, storage peers.Storage) {
 			if err := f.Close(); err != nil {
 				t.Error(err)
 			}
-			if n := strings.Count(log.String(), "Executing 'Functions."); n != tt.calls || !strings.Contains(log.String(), tt.says) {
+			n := strings.Count(log.String(), "Executing 'Functions.")
+			if n != tt.calls || !strings.Contains(log.String(), tt.says) {
 				t.Errorf("called %d times, want %d and %q:\n%s", n, tt.calls, tt.says, log)
 			}
 			poison, err := account.NewQueueClient(tt.queue+"-poison").PeekMessages(t.Context(), nil)
