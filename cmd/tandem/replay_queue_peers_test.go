@@ -187,7 +187,7 @@ func fates(t *testing.T, dir, target string) map[capture.Fate]int {
 func TestThePortIsFiredAtThroughItsQueue(t *testing.T) {
 	s := startQueueSide(t)
 	t.Run("nobody polls", func(t *testing.T) {
-		code, report, out := s.compareThrough(t, "", "--timeout", "2s", "--sample", "20%", "--seed", "1")
+		code, report, out := s.compareThrough(t, "", "--timeout", "4s", "--sample", "20%", "--seed", "1")
 		if code != 3 || report.Trials.Total == 0 || report.Trials.Inconclusive != report.Trials.Total {
 			t.Errorf("exit code %d, %+v", code, report)
 		}

@@ -73,7 +73,9 @@ func NewQueue(opts QueueOptions) (*Queue, error) {
 	if opts.HTTP == nil {
 		opts.HTTP = replay.NewHTTPClient(replay.HTTPOptions{})
 	}
-	q := &Queue{opts: opts, grave: graveyard{plots: make(map[[sha256.Size]byte]*plot), known: make(map[string]bool)}}
+	q := &Queue{opts: opts, grave: graveyard{
+		hide: buryFor, plots: make(map[[sha256.Size]byte]*plot), known: make(map[string]bool),
+	}}
 	var errs [3]error
 	q.queue, errs[0] = opts.client(opts.Name, 0)
 	q.poison, errs[1] = opts.client(opts.Name+"-poison", 0)

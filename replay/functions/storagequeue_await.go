@@ -176,7 +176,8 @@ func (q *Queue) giveUp(ctx context.Context, messages []*queued, trouble error) e
 // A graveyard knows what came into the poison queue since the replay began. The host writes a message there as a new
 // one: nothing but its text tells which it was.
 type graveyard struct {
-	since time.Time // by the service's clock; what is older is none of the replay's
+	hide  time.Duration // for which a message that was looked at is hidden
+	since time.Time     // by the service's clock; what is older is none of the replay's
 
 	mu    sync.Mutex
 	plots map[[sha256.Size]byte]*plot // by the text's hash
@@ -277,7 +278,7 @@ func (g *graveyard) visit(ctx context.Context, poison *azqueue.QueueClient) erro
 	defer g.mu.Unlock()
 	for {
 		got, err := poison.DequeueMessages(ctx, &azqueue.DequeueMessagesOptions{
-			NumberOfMessages: to.Ptr[int32](32), VisibilityTimeout: seconds(buryFor),
+			NumberOfMessages: to.Ptr[int32](32), VisibilityTimeout: seconds(g.hide),
 		})
 		if queueerror.HasCode(err, queueerror.QueueNotFound) {
 			return nil // the host makes it when it needs it

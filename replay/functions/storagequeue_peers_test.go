@@ -36,6 +36,7 @@ func TestStorageQueue(t *testing.T) {
 		{"A queue that is not its own is refused", testAQueueThatIsNotItsOwnIsRefused},
 		{"A batch is sent whole or not at all", testABatchIsSentWholeOrNotAtAll},
 		{"A service that does not tell is refused", testAServiceThatDoesNotTellIsRefused},
+		{"A copy that comes back is no new one", testACopyThatComesBackIsNoNewOne},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, storage) })
 	}
@@ -238,6 +239,40 @@ func (h *host) peek() {
 			return
 		}
 		<-tick.C
+	}
+}
+
+// Copies are hidden for a while only, and older ones may have been hidden when the replay began.
+func testACopyThatComesBackIsNoNewOne(t *testing.T, storage peers.Storage) {
+	q, h := newQueue(t, storage, "back")
+	q.grave.hide = time.Second
+	poison := &host{t, h.poison, nil}
+	for i, want := range []capture.Fate{capture.DeadLettered, capture.Acked, capture.Acked} {
+		target := q
+		if i == 2 { // another replay, while the copy is hidden
+			target = &Queue{opts: q.opts, queue: q.queue, poison: q.poison, sends: q.sends, grave: graveyard{
+				hide: time.Minute, plots: make(map[[32]byte]*plot), known: make(map[string]bool),
+			}}
+			q.grave.hide = 2 * time.Second
+			if err := q.grave.visit(t.Context(), h.poison); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done := fire(t.Context(), target, sqsBatch(t, "x"))
+		m := h.take(1)[0]
+		if i == 0 {
+			h.copyToPoison(m)
+		} else {
+			poison.peek()
+		}
+		h.delete(m)
+		got := <-done
+		if got.err != nil || got.out.Records["m-0"] != want {
+			t.Errorf("message %d: %+v, %v; want %s", i, got.out, got.err, want)
+		}
+		if i < 2 {
+			poison.peek()
+		}
 	}
 }
 
