@@ -1,6 +1,10 @@
 package compare
 
-import "fmt"
+import (
+	"fmt"
+
+	"tandem/capture"
+)
 
 // LambdaToFunctions is the name of the preset with the differences that the platforms themselves make.
 const LambdaToFunctions = "lambda-to-functions"
@@ -9,7 +13,8 @@ const LambdaToFunctions = "lambda-to-functions"
 //
 // The lambda-to-functions preset drops the headers and cookies that the platforms add on their own, and compares of a
 // failure only that it is one: behind API Gateway a failure is a 502 with a fixed body, behind the Functions host a
-// 500 without any. Status, business body, cookies and effects are never in it.
+// 500 without any. A message that failed is as good as failed on both sides, whether it was given back to its queue or
+// was moved to a poison queue after more attempts. Status, business body, cookies and effects are never in it.
 func Preset(name string) ([]Rule, error) {
 	if name != LambdaToFunctions {
 		return nil, fmt.Errorf("there is no preset %q: the one there is is %s", name, LambdaToFunctions)
@@ -25,6 +30,11 @@ func Preset(name string) ([]Rule, error) {
 		rules = append(rules, Rule{At: "/http/cookies/" + cookie, Treat: Ignore, Why: "added by the platform"})
 	}
 	rules = append(rules, Rule{At: "/error", Treat: Ignore, Why: "each platform words failures in its own way"})
+	rules = append(rules, Rule{
+		At: "/records/*", Treat: Pattern,
+		Matches: "^(" + string(capture.Retried) + "|" + string(capture.DeadLettered) + ")$",
+		Why:     "a replay gives a failing message to Lambda once, the Functions host until it is poison",
+	})
 	for i := range rules {
 		rules[i].Preset = name
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"tandem/capture"
 	"tandem/capture/jsonval"
 )
 
@@ -55,6 +56,23 @@ func TestPresetsAreValidAndKnown(t *testing.T) {
 			if matches(mustPath(t, r.At), strings.Split(kept, "/")[1:]) {
 				t.Errorf("the preset drops %s", kept)
 			}
+		}
+	}
+	fates, err := compileRule(rules[len(rules)-1])
+	if err != nil || fates.At != "/records/*" {
+		t.Fatalf("the last rule is at %s, %v", fates.At, err)
+	}
+	for _, pair := range []struct {
+		lambda, functions capture.Fate
+		equal             bool
+	}{
+		{capture.Retried, capture.DeadLettered, true}, {capture.DeadLettered, capture.Retried, true},
+		{capture.Acked, capture.DeadLettered, false}, {capture.Acked, capture.Retried, false},
+		{capture.Retried, capture.Acked, false}, {capture.DeadLettered, capture.Acked, false},
+	} {
+		b, c := jsonval.Text(string(pair.lambda)), jsonval.Text(string(pair.functions))
+		if fates.allows(b, c) != pair.equal {
+			t.Errorf("%s and %s: want equal %v", pair.lambda, pair.functions, pair.equal)
 		}
 	}
 	if _, err := Preset("nonsense"); err == nil {

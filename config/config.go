@@ -89,8 +89,9 @@ type Handler struct {
 
 // Queue is a Storage Queue trigger.
 type Queue struct {
-	Account string `yaml:"account"`
-	Name    string `yaml:"name"`
+	Account  string `yaml:"account"` // a connection string, or a name or URL with the credentials of the Azure SDK
+	Name     string `yaml:"name"`
+	Encoding string `yaml:"encoding"` // messageEncoding in host.json: "none", or base64 by default
 }
 
 // ServiceBus is a Service Bus trigger.

@@ -258,6 +258,11 @@ func (l *loader) checkFunction(name string, f Function) error {
 	case f.Functions.Handler != nil && !slices.Contains([]string{"", "string", "binary"}, f.Functions.Handler.DataType):
 		return l.fail(fmt.Errorf("dataType: %q is neither string nor binary", f.Functions.Handler.DataType),
 			append(at, "handler", "dataType")...)
+	case f.Functions.Queue != nil && (f.Functions.Queue.Account == "" || f.Functions.Queue.Name == ""):
+		return l.fail(errors.New("account or name is missing"), append(at, "queue")...)
+	case f.Functions.Queue != nil && !slices.Contains([]string{"", "base64", "none"}, f.Functions.Queue.Encoding):
+		return l.fail(fmt.Errorf("encoding: %q is neither base64 nor none", f.Functions.Queue.Encoding),
+			append(at, "queue", "encoding")...)
 	}
 	return nil
 }

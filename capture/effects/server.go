@@ -96,6 +96,10 @@ func (s *Server) Take(tag string) (w Work, ok bool) {
 	return s.ledger.take(tag)
 }
 
+// MessageTag is the tag of what a function does that a queue fires: no mark can travel in a message without changing
+// it, so the message's ID in that queue stands for it. Delivery counts from 1.
+func MessageTag(id string, delivery int) string { return fmt.Sprintf("message:%s:%d", id, delivery) }
+
 // Stats returns what was counted until now.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()

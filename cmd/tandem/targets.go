@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -128,10 +129,41 @@ func (b *targetBuilder) functions(name string, f *config.Functions) (replay.Depl
 			URL: f.Handler.URL, Function: function, Binding: f.Handler.Binding, Container: f.Handler.Container,
 			Binary: f.Handler.DataType == "binary", Objects: b.objects, HTTP: b.http,
 		})
+	case f.Queue != nil:
+		return b.queue(f)
 	default:
-		err = fmt.Errorf("queue, servicebus and blob triggers cannot be fired yet: use handler: {url, function}")
+		err = fmt.Errorf("servicebus and blob triggers cannot be fired yet: use handler: {url, function}")
 	}
 	return d, err
+}
+
+// queue returns the deployment of a function with a queue trigger. It learns effects by itself, because a message
+// carries no mark.
+func (b *targetBuilder) queue(f *config.Functions) (replay.Deployment, error) {
+	d := replay.Deployment{Name: functionsTarget, Kind: "queue"}
+	opts := functions.QueueOptions{
+		Account: f.Queue.Account, Name: f.Queue.Name, PlainText: f.Queue.Encoding == "none", HTTP: b.http,
+	}
+	if !functions.IsConnectionString(opts.Account) {
+		credential, err := azidentity.NewDefaultAzureCredential(nil)
+		if err != nil {
+			return d, fmt.Errorf("credentials for storage account %s: %w", opts.Account, err)
+		}
+		opts.Credential = credential
+	}
+	if f.Effects != "" {
+		client := effects.Client{URL: f.Effects, HTTP: b.http}
+		opts.Effects = func(ctx context.Context, id string, delivery int) ([]capture.Effect, error) {
+			work, err := client.Take(ctx, effects.MessageTag(id, delivery))
+			return work.Effects, err
+		}
+	}
+	target, err := functions.NewQueue(opts)
+	if err != nil {
+		return d, err
+	}
+	d.Address, d.Target = target.Address(), target
+	return d, nil
 }
 
 // effects returns how to learn what an invocation did, from the address of a recording endpoint.

@@ -1,3 +1,22 @@
-// Package functions fires invocations at Azure Functions: HTTP triggers through their URL, and functions with queue
-// and blob triggers straight through the custom handler that runs them.
+// Package functions fires invocations at Azure Functions: HTTP triggers through their URL, functions with queue
+// triggers through their Storage Queue, and functions with queue and blob triggers straight through the custom handler
+// that runs them.
+//
+// # What a Storage Queue tells
+//
+// A queue trigger answers nobody, but the host settles each message in the queue: it deletes it when the function
+// succeeded, makes it visible again when it failed, and after the last attempt writes a copy to {queue}-poison and then
+// deletes it (QueueProcessor.cs in https://github.com/Azure/azure-sdk-for-net, under
+// sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Queues). So
+//
+//   - a message that is there, visible or hidden, is not settled: nothing is known;
+//   - one that is gone while the poison queue has no copy of it was worked on: acked;
+//   - one that is gone and has a copy was dead-lettered.
+//
+// Peeking shows no hidden messages, and receiving would count as an attempt. A [Queue] asks in another way: it puts a
+// message hidden, releases it by Update Message, which gives it a new pop receipt, and from then on updates it with the
+// old one. That never succeeds and changes nothing; the service answers PopReceiptMismatch or MessageNotFound.
+//
+// A copy is a new message, with an ID of its own and nothing but the text of the old one. So no two invocations have
+// messages of one text in the queue at a time, and where one invocation has two and a copy comes, neither is known.
 package functions

@@ -36,8 +36,8 @@ type sqsMessage struct {
 	} `json:"attributes"`
 }
 
-// parseSQSEvent reads the messages of an SQS event that a Storage Queue can carry.
-func parseSQSEvent(event []byte) ([]sqsMessage, error) {
+// parseSQSMessages reads the messages of an SQS event.
+func parseSQSMessages(event []byte) ([]sqsMessage, error) {
 	var doc struct{ Records []sqsMessage }
 	if err := json.Unmarshal(event, &doc); err != nil {
 		return nil, fmt.Errorf("the event is not an SQS event: %w", err)
@@ -46,11 +46,19 @@ func parseSQSEvent(event []byte) ([]sqsMessage, error) {
 		if m.MessageID == "" {
 			return nil, fmt.Errorf("record %d has no messageId", i)
 		}
+	}
+	return doc.Records, nil
+}
+
+// parseSQSEvent reads the messages of an SQS event that a Storage Queue can carry.
+func parseSQSEvent(event []byte) ([]sqsMessage, error) {
+	messages, err := parseSQSMessages(event)
+	for _, m := range messages {
 		if n := base64.StdEncoding.EncodedLen(len(m.Body)); n > maxMessage {
 			return nil, fmt.Errorf("a message of %d bytes in base64 is over the %d of a Storage Queue", n, maxMessage)
 		}
 	}
-	return doc.Records, nil
+	return messages, err
 }
 
 // trigger returns the message as it would come out of a Storage Queue.

@@ -22,7 +22,8 @@ import (
 type FunctionsOptions struct {
 	App string // the folder with host.json and */function.json
 	// Env are the app's settings, "NAME=value". Of this process's own environment handlers get only what programs
-	// need to run, so that they do not reach a cloud by accident.
+	// need to run, so that they do not reach a cloud by accident. A queue trigger whose connection is among the
+	// settings, such as AzureWebJobsStorage, is polled.
 	Env []string
 	// Processes is how many handler processes there are; 1 by default. Each works on one invocation at a time, so
 	// this is how many run at once.
@@ -41,9 +42,12 @@ type FunctionsOptions struct {
 	// Log gets what the handlers write and the host's own lines, in whole lines, from one goroutine at a time. Nil
 	// discards.
 	Log io.Writer
+
+	lease time.Duration // of queue messages; [queueLease] by default
 }
 
 func (o *FunctionsOptions) fillIn() {
+	o.lease = cmp.Or(o.lease, queueLease)
 	o.Processes = max(o.Processes, 1)
 	o.StartTimeout = cmp.Or(o.StartTimeout, time.Minute)
 	o.HTTPTimeout = cmp.Or(o.HTTPTimeout, 230*time.Second)
@@ -67,6 +71,9 @@ type Functions struct {
 
 	handlers     sync.WaitGroup
 	stopHandlers context.CancelFunc
+	polls        sync.WaitGroup // of queues
+	stopPolls    context.CancelFunc
+	queueHTTP    *http.Client
 	effectPorts  []*effects.Port
 
 	ctx    context.Context // of the functions that run; ends when Close loses its patience
@@ -107,6 +114,7 @@ func NewFunctions(ctx context.Context, opts FunctionsOptions) (*Functions, error
 		ports:      handlerPorts{used: make(map[*handler]string)},
 		outage:     outage{total: opts.Processes, failed: make(map[*handler]bool), begun: make(chan struct{})},
 		background: make(chan struct{}, maxBackground),
+		queueHTTP:  &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 32}},
 	}
 	f.keys.fillIn()
 	for _, fn := range app.functions {
@@ -117,9 +125,18 @@ func NewFunctions(ctx context.Context, opts FunctionsOptions) (*Functions, error
 	slices.SortStableFunc(f.routes, func(a, b *azureFunction) int {
 		return customhandler.CompareRoutes(a.route, b.route)
 	})
+	pollers, err := f.newPollers()
+	if err != nil {
+		return nil, err
+	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	if err := f.startHandlers(ctx); err != nil {
 		return nil, errors.Join(err, f.Close())
+	}
+	var polling context.Context
+	polling, f.stopPolls = context.WithCancel(context.Background())
+	for _, p := range pollers {
+		f.polls.Go(func() { p.poll(polling) })
 	}
 	return f, nil
 }
@@ -157,16 +174,21 @@ func (f *Functions) startHandlers(ctx context.Context) error {
 // Keys returns the access keys, with those that were made up.
 func (f *Functions) Keys() Keys { return f.keys }
 
-// Close stops taking requests, waits up to ten seconds for the functions that run, and ends all processes. Closing
-// again does nothing.
+// Close stops taking requests and messages, waits up to ten seconds for the functions that run, and ends all
+// processes. Messages whose function was not waited for are visible in their queues again. Closing again does nothing.
 func (f *Functions) Close() error {
 	f.mu.Lock()
 	f.closed = true
 	f.mu.Unlock()
+	if f.stopPolls != nil {
+		f.stopPolls()
+	}
 	patience := time.AfterFunc(drainPatience, f.cancel)
 	f.running.Wait()
 	patience.Stop()
 	f.cancel()
+	f.polls.Wait()
+	f.queueHTTP.CloseIdleConnections()
 	if f.stopHandlers != nil {
 		f.stopHandlers()
 	}

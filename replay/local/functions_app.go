@@ -27,6 +27,7 @@ type functionsApp struct {
 	prefix    string        // of HTTP routes, without slashes
 	forward   bool          // HTTP-only functions get the plain request
 	timeout   time.Duration // of a function; 0 for none
+	queues    queueSettings
 	command   []string
 	workDir   string
 	functions []*azureFunction // by name
@@ -48,15 +49,16 @@ type azureFunction struct {
 
 // A binding is one entry of function.json, with the fields that this host looks at.
 type binding struct {
-	Type      string   `json:"type"`
-	Direction string   `json:"direction"`
-	Name      string   `json:"name"`
-	DataType  string   `json:"dataType"`
-	AuthLevel string   `json:"authLevel"`
-	Methods   []string `json:"methods"`
-	Route     *string  `json:"route"`
-	QueueName string   `json:"queueName"`
-	Path      string   `json:"path"`
+	Type       string   `json:"type"`
+	Direction  string   `json:"direction"`
+	Name       string   `json:"name"`
+	DataType   string   `json:"dataType"`
+	AuthLevel  string   `json:"authLevel"`
+	Methods    []string `json:"methods"`
+	Route      *string  `json:"route"`
+	QueueName  string   `json:"queueName"`
+	Connection string   `json:"connection"` // the name of an app setting
+	Path       string   `json:"path"`
 }
 
 func (b *binding) binary() bool { return strings.EqualFold(b.DataType, "binary") }
@@ -106,6 +108,7 @@ type hostFile struct {
 		HTTP struct {
 			RoutePrefix *string `json:"routePrefix"`
 		} `json:"http"`
+		Queues queueFile `json:"queues"`
 	} `json:"extensions"`
 	FunctionTimeout string `json:"functionTimeout"`
 	CustomHandler   *struct {
@@ -140,6 +143,9 @@ func (app *functionsApp) readHost(env []string) error {
 	var err error
 	if app.timeout, err = parseTimeSpan(host.FunctionTimeout); err != nil {
 		return fmt.Errorf("%s: functionTimeout: %w", file, err)
+	}
+	if app.queues, err = host.Extensions.Queues.settings(); err != nil {
+		return fmt.Errorf("%s: extensions.queues.%w", file, err)
 	}
 
 	d := &host.CustomHandler.Description

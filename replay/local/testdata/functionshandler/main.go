@@ -43,6 +43,10 @@ func main() {
 	mux.HandleFunc("/untyped", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"Outputs":{}}`) })
 	mux.HandleFunc("/fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "reason", 500) })
 	mux.HandleFunc("/queue", queue)
+	mux.HandleFunc("/longqueue", func(w http.ResponseWriter, _ *http.Request) {
+		visit(w)
+		answerWith(`{}`)(w, nil)
+	})
 	mux.HandleFunc("/die", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
 	mux.HandleFunc("/hang", func(http.ResponseWriter, *http.Request) { select {} })
 	mux.HandleFunc("/environment", environment)
