@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -34,7 +35,7 @@ type logEntry struct {
 // recorderTraffic are invocations whose records have one line, and many.
 func recorderTraffic() []string {
 	random := rand.New(rand.NewPCG(1, 2))
-	noise := make([]byte, 600_000)
+	noise := make([]byte, 300_000)
 	for i := range noise {
 		noise[i] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[random.IntN(64)]
 	}
@@ -149,7 +150,7 @@ func TestWhatGoesThroughTheLogIsWhatAFileHas(t *testing.T) {
 	runTraffic(t, "file:"+file, 0)
 	want := recorded(t, file)
 	one, other := runTraffic(t, "log:", 0), runTraffic(t, "log:", 100)
-	for seed := range uint64(5) {
+	for seed := range uint64(2) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		all := append(logOf(one, "one", 0, random), logOf(other, "other", 100, random)...)
 		got, counts := captureLog(t, all)
@@ -171,7 +172,8 @@ func TestWhatGoesThroughTheLogIsWhatAFileHas(t *testing.T) {
 		slices.SortFunc(first, byRequest)
 		slices.SortFunc(want, byRequest)
 		// Two runs have each their own times and IDs, and the log knows what the platform measured.
-		diff := cmp.Diff(want, first, cmpopts.IgnoreFields(capture.Invocation{}, "ID", "Time", "Source"),
+		sameBytes := cmp.Comparer(func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) // cmp goes byte by byte
+		diff := cmp.Diff(want, first, sameBytes, cmpopts.IgnoreFields(capture.Invocation{}, "ID", "Time", "Source"),
 			cmpopts.IgnoreFields(capture.Context{}, "TimeoutMS"),
 			cmpopts.IgnoreFields(capture.Outcome{}, "DurationMS", "PlatformMS", "BilledMS", "MemoryMB", "InitMS"))
 		if diff != "" {
