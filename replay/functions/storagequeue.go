@@ -31,8 +31,8 @@ type QueueOptions struct {
 	Name       string
 	// PlainText says that messages are not in base64: extensions.queues.messageEncoding in host.json is "none".
 	PlainText bool
-	// Effects returns, and forgets, what the function did in one delivery of a message; see [effects.MessageTag]. Nil
-	// when nobody watches.
+	// Effects returns, and forgets, what the function did in one delivery of a message; see MessageTag in
+	// capture/effects. Nil when nobody watches.
 	Effects func(ctx context.Context, messageID string, delivery int) ([]capture.Effect, error)
 	HTTP    *http.Client // from [replay.NewHTTPClient], which is the default too
 }

@@ -111,10 +111,12 @@ func testQueuesArePolled(t *testing.T, storage peers.Storage) {
 		says                        string // the handler
 		poison                      bool
 	}{
-		{"a message that is worked on is deleted", "good", quickly + `}}`, "queue", encoded("hello"), 1, `queue got "hello"`, false},
+		{"a message that is worked on is deleted", "good", quickly + `}}`, "queue", encoded("hello"), 1,
+			`queue got "hello"`, false},
 		{"plain text", "plain", quickly + `,"messageEncoding":"none"}}`, "queue", "hello", 1, `queue got "hello"`, false},
 		{"five attempts, then poison", "bad", quickly + `}}`, "queue", encoded("fail"), 5, `queue got "fail"`, true},
-		{"as many attempts as host.json says", "once", quickly + `,"maxDequeueCount":1}}`, "queue", encoded("fail"), 1, "", true},
+		{"as many attempts as host.json says", "once", quickly + `,"maxDequeueCount":1}}`, "queue", encoded("fail"), 1,
+			"", true},
 		{"not base64 is poison at once", "text", quickly + `}}`, "queue", "hello", 0, "", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

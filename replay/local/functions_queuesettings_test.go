@@ -26,10 +26,12 @@ func TestQueueSettings(t *testing.T) {
 			MaxPollingInterval: "00:00:00.25", VisibilityTimeout: "00:00:30", BatchSize: ptr(1), MaxDequeueCount: ptr(1),
 			MessageEncoding: "None",
 		}, small, ""},
-		{"more than Get Messages gives", queueFile{BatchSize: ptr(33)}, queueSettings{}, "batchSize: 33 is not from 1 to 32"},
+		{"more than Get Messages gives", queueFile{BatchSize: ptr(33)}, queueSettings{},
+			"batchSize: 33 is not from 1 to 32"},
 		{"never", queueFile{MaxDequeueCount: ptr(0)}, queueSettings{}, "maxDequeueCount: 0"},
 		{"a busy loop", queueFile{MaxPollingInterval: "00:00:00"}, queueSettings{}, "maxPollingInterval"},
-		{"milliseconds, as the first version had it", queueFile{VisibilityTimeout: "30"}, queueSettings{}, "is not hh:mm:ss"},
+		{"milliseconds, as the first version had it", queueFile{VisibilityTimeout: "30"}, queueSettings{},
+			"is not hh:mm:ss"},
 		{"another encoding", queueFile{MessageEncoding: "utf8"}, queueSettings{}, "messageEncoding"},
 	} {
 		got, err := tt.file.settings()
