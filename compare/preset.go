@@ -33,7 +33,7 @@ func Preset(name string) ([]Rule, error) {
 	rules = append(rules, Rule{
 		At: "/records/*", Treat: Pattern,
 		Matches: "^(" + string(capture.Retried) + "|" + string(capture.DeadLettered) + ")$",
-		Why:     "a replay gives a failing message to Lambda once, the Functions host until it is poison",
+		Why:     "a failing message is tried once by Lambda here, until it is poison by Azure",
 	})
 	for i := range rules {
 		rules[i].Preset = name

@@ -159,6 +159,8 @@ func explain(err error) (Reason, error) {
 		code = api.ErrorCode()
 	}
 	switch status := response.HTTPStatusCode(); {
+	case code == "NoSuchBucket": // then all objects are, which is hardly what is wanted
+		return "", fmt.Errorf("is it another store? Without objects it is recorded by --no-objects: %w", err)
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed: // the latter for a delete marker
 		return Gone, nil
 	case status == http.StatusPreconditionFailed:

@@ -279,7 +279,7 @@ func count(r Reason) int64 {
 }
 
 func TestWrongCredentialsEndTheCapture(t *testing.T) {
-	for _, code := range []string{"ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "PermanentRedirect"} {
+	for _, code := range []string{"ExpiredToken", "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "PermanentRedirect"} {
 		s, rec := newStore(t), newRecorder(t)
 		body := event(t, s.put(t, "a", "first"))
 		failing(http.StatusForbidden, code)(t, s)
