@@ -33,10 +33,14 @@ func (e *engine) fire(ctx context.Context, sh *shot) (*Trial, error) {
 			}
 		}
 	}
-	if !sh.warm {
-		for name, out := range trial.Outcomes {
-			e.progress[name].record(out)
-		}
+	if sh.warm {
+		return trial, nil
+	}
+	for name, out := range trial.Outcomes {
+		e.progress[name].record(out)
+	}
+	if sh.inv.Outcome != nil {
+		trial.Outcomes[RecordedOutcome] = sh.inv.Outcome
 	}
 	return trial, nil
 }

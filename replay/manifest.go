@@ -122,7 +122,7 @@ type Counts struct {
 	NotReached  int64 `json:"notReached"` // neither fired for a trial nor to warm up
 	// WarmUp counts the outcomes of what was fired to warm up, by target and status.
 	WarmUp map[string]map[capture.Status]int64 `json:"warmUp,omitempty"`
-	// Outcomes counts outcomes by target and status.
+	// Outcomes counts outcomes by target and status, without those that were recorded.
 	Outcomes map[string]map[capture.Status]int64 `json:"outcomes"`
 	// Unreplayable counts what could not be sent, by reason.
 	Unreplayable map[string]int64 `json:"unreplayable,omitempty"`
@@ -135,6 +135,9 @@ func (c *Counts) add(t *Trial) {
 	c.Trials++
 	c.NotReached--
 	for name, out := range t.Outcomes {
+		if name == RecordedOutcome {
+			continue
+		}
 		addStatus(c.Outcomes, name, out.Status)
 		if out.Status != capture.StatusUnreplayable {
 			continue

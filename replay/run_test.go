@@ -228,6 +228,27 @@ func TestWhatOneTargetCannotBeSentIsSentToNone(t *testing.T) {
 	}
 }
 
+// What was recorded can be the baseline of a comparison, and counts as nothing that was fired.
+func TestATrialHasTheOutcomeThatWasRecorded(t *testing.T) {
+	invocations := orders(2)
+	invocations[0].Outcome = &capture.Outcome{Status: capture.StatusFunctionError}
+	opts := optionsFor(t, writeRecording(t, invocations...), func(http.ResponseWriter, *http.Request) {})
+	opts.StopOn = []replay.StopRule{{Count: 1, Window: time.Minute}}
+	if _, err := replay.Run(t.Context(), t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	trials, m := readRun(t, opts.Dir)
+	if out := trials["i0"].Outcomes[replay.RecordedOutcome]; out == nil || out.Status != capture.StatusFunctionError {
+		t.Errorf("recorded: %+v", out)
+	}
+	if out, ok := trials["i1"].Outcomes[replay.RecordedOutcome]; ok {
+		t.Errorf("nothing was recorded, and the trial has %+v", out)
+	}
+	if _, ok := m.Counts.Outcomes[replay.RecordedOutcome]; ok || m.Counts.Trials != 2 || len(m.Counts.Outcomes) != 2 {
+		t.Errorf("counts: %+v", m.Counts)
+	}
+}
+
 func TestTargetsOfAnInvocationAreFiredTogether(t *testing.T) {
 	recording := writeRecording(t, orders(10)...)
 	var mu sync.Mutex

@@ -83,8 +83,9 @@ func (r StopRule) String() string {
 
 // failed reports whether a trial is one that the rule counts.
 func (r *StopRule) failed(t *Trial) bool {
-	for _, out := range t.Outcomes {
+	for name, out := range t.Outcomes {
 		switch {
+		case name == RecordedOutcome:
 		case r.Status != "":
 			if out.Status == r.Status {
 				return true

@@ -11,6 +11,9 @@ import (
 	"tandem/capture"
 )
 
+// RecordedOutcome is the name of the outcome that was recorded with the invocation, where there is one. It is no target's.
+const RecordedOutcome = "recording"
+
 // A Trial is one invocation with the outcome of every target. It is what replay writes and compare reads.
 type Trial struct {
 	// N is the invocation's position in the recording, from 0; -1 when it is not known, as in trials from elsewhere.
@@ -25,7 +28,7 @@ type Trial struct {
 	Time       time.Time // when the targets were fired at
 	Due        time.Time // when they were to be fired at; zero when no time was set
 	// Outcomes has the outcome by the target's name. Repeated firings are beside them as "lambda#2", and what was
-	// recorded as "recording".
+	// recorded as [RecordedOutcome].
 	Outcomes map[string]*capture.Outcome
 }
 
