@@ -117,6 +117,9 @@ func (c *capturing) each(ctx context.Context, produce func(context.Context, func
 
 // record writes the invocation of a job that has no error, and counts it.
 func (c *capturing) record(j *job) error {
+	if err := c.checkAccess(j); err != nil {
+		return err
+	}
 	inv := &capture.Invocation{
 		ID: j.invocation, Function: c.opts.Function, Source: j.source, Event: j.message.event, Objects: j.objects,
 		Time: firstTime(j.message.records),
@@ -136,6 +139,22 @@ func (c *capturing) record(j *job) error {
 			c.told[m.reason] = true
 			c.opts.Logf("object %s of bucket %s is recorded without its bytes: %s; others like it are only counted",
 				m.record.Key, m.record.Bucket, m.reason)
+		}
+	}
+	return nil
+}
+
+// checkAccess returns an error when the first objects are denied: then all may be, and a tap would be emptied of events
+// that cannot be replayed. Once one was read, a denial is that object's own.
+func (c *capturing) checkAccess(j *job) error {
+	if c.report.Objects.Pinned > 0 || len(j.objects) > 0 {
+		return nil
+	}
+	for _, m := range j.missing {
+		if m.reason == Denied {
+			return fmt.Errorf("read object %s of bucket %s: access denied, and no other object was read before: it takes "+
+				"s3:GetObject, and s3:ListBucket for S3 to tell objects that are gone from those that are denied; "+
+				"--no-objects records events alone", m.record.Key, m.record.Bucket)
 		}
 	}
 	return nil

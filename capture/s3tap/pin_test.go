@@ -134,7 +134,6 @@ func TestAnObjectIsTheOneThatTheEventIsAbout(t *testing.T) {
 			after: func(t *testing.T, s *store) { s.put(t, "a", "other") }, want: "first"},
 		{name: "behind a delete marker", versioned: true, after: func(t *testing.T, s *store) { s.delete(t, "a") },
 			want: "first"},
-		{name: "forbidden", after: failing(http.StatusForbidden, "AccessDenied"), want: "none", reason: Denied},
 		{name: "overwritten, as S3 says it", after: failing(412, "PreconditionFailed"), want: "none", reason: Changed},
 		{name: "archived", after: failing(http.StatusForbidden, "InvalidObjectState"), want: "none", reason: Archived},
 		{name: "key disabled", after: failing(http.StatusBadRequest, "KMS.DisabledException"), want: "none",
@@ -292,5 +291,32 @@ func TestWrongCredentialsEndTheCapture(t *testing.T) {
 		if all, _ := rec.read(t); len(all) > 0 {
 			t.Errorf("%s: recorded %+v", code, all)
 		}
+	}
+}
+
+func TestADenialEndsTheCaptureUntilAnObjectWasRead(t *testing.T) {
+	s, rec := newStore(t), newRecorder(t)
+	first, second := event(t, s.put(t, "a", "first")), event(t, s.put(t, "b", "second"))
+	failing(http.StatusForbidden, "AccessDenied")(t, s)
+	tp := newTapper(t, s.options(rec), Tap{})
+	if _, err := tp.handle(t.Context(), batchOf(first)); err == nil || !strings.Contains(err.Error(), "s3:GetObject") {
+		t.Errorf("%v", err)
+	}
+	if all, _ := rec.read(t); len(all) > 0 {
+		t.Errorf("recorded %+v", all)
+	}
+
+	rec = newRecorder(t)
+	tp = newTapper(t, s.options(rec), Tap{})
+	s.setFault(nil)
+	handle(t, tp, first)
+	failing(http.StatusForbidden, "AccessDenied")(t, s)
+	handle(t, tp, second)
+	checkSum(t, tp.report)
+	if o := tp.report.Objects; o.Pinned != 1 || o.Missing[Denied] != 1 {
+		t.Errorf("%+v", tp.report)
+	}
+	if all, _ := rec.read(t); len(all) != 2 {
+		t.Errorf("recorded %+v", all)
 	}
 }
