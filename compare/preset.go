@@ -33,7 +33,7 @@ func Preset(name string) ([]Rule, error) {
 	rules = append(rules, Rule{
 		At: "/records/*", Treat: Pattern,
 		Matches: "^(" + string(capture.Retried) + "|" + string(capture.DeadLettered) + ")$",
-		Why:     "a failing message is tried once by Lambda here, until it is poison by Azure",
+		Why:     "a replay gives Lambda a failing message once, Azure until poison",
 	})
 	for i := range rules {
 		rules[i].Preset = name

@@ -57,7 +57,7 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 		}
 		l.InFlight, az.InFlight = f.Lambda.InFlight, f.Functions.InFlight
 		l.Environment = environment(f.Lambda.Environment, f.Lambda.Endpoint)
-		az.Environment = environment(f.Functions.Environment, f.Functions.Address())
+		az.Environment = environment(f.Functions.Environment, az.Address)
 		l.Rewrite, az.Rewrite = f.Lambda.Rewrite, f.Functions.Rewrite
 		l.RetrySafe, az.RetrySafe = f.Retry.Safe, f.Retry.Safe
 		targets[name] = []replay.Deployment{l, az}
