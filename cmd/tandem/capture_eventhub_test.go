@@ -5,11 +5,17 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +33,10 @@ type tapHub struct {
 	producer   *azeventhubs.ProducerClient
 	partitions int
 	flags, env []string
+
+	mu     sync.Mutex
+	writes int           // claims and checkpoints that may still be written before due is closed
+	due    chan struct{} // nil when nobody waits
 }
 
 func newTapHub(t *testing.T, partitions int) *tapHub {
@@ -40,6 +50,7 @@ func newTapHub(t *testing.T, partitions int) *tapHub {
 		t.Fatal(err)
 	}
 	h := &tapHub{connection: peers.EventHubs(t, "tap", partitions), partitions: partitions}
+	storage.Blobs = h.watch(t, storage.Blobs)
 	h.producer, err = azeventhubs.NewProducerClientFromConnectionString(h.connection, "tap", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +60,47 @@ func newTapHub(t *testing.T, partitions int) *tapHub {
 		"--checkpoints", storage.Blobs + "/checkpoints"}
 	h.env = append(os.Environ(), "HUB="+h.connection, "STORAGE="+storage.ConnectionString())
 	return h
+}
+
+// watch puts a proxy before the Blob service, which counts what is written to it.
+func (h *tapHub) watch(t *testing.T, blobs string) string {
+	t.Helper()
+	target, err := url.Parse(blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := target.Path
+	target.Path = ""
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // of clients that are killed
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			h.wrote()
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + account
+}
+
+func (h *tapHub) wrote() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.due == nil {
+		return
+	}
+	if h.writes--; h.writes == 0 {
+		close(h.due)
+		h.due = nil
+	}
+}
+
+// afterWrites returns what is closed at the nth claim or checkpoint from now on.
+func (h *tapHub) afterWrites(n int) <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.writes, h.due = n, make(chan struct{})
+	return h.due
 }
 
 func (h *tapHub) send(t *testing.T, partition int, bodies ...string) {
@@ -105,13 +157,15 @@ func logOf(n int) (id string, events [3]string) {
 // TestKilledHubCapturesLoseNothingAndRecordNothingTwice kills the program again and again while events come, some of
 // which are parts of one invocation in different partitions.
 func TestKilledHubCapturesLoseNothingAndRecordNothingTwice(t *testing.T) {
-	const kills, each = 6, 40
+	const each = 40
+	kills := []int{1, 5, 6, 8, 9, 12} // claims of partitions and checkpoints that are written before
 	h := newTapHub(t, 4)
 	rec := filepath.Join(t.TempDir(), "azure.rec")
 	args := []string{"--event-pattern", "order: (.*)", "-o", rec, "--append"}
 	want := make(map[string]bool)
 	var late []string // the ends of invocations that began before a kill
-	for round := range kills {
+	for round, writes := range kills {
+		due := h.afterWrites(writes)
 		p := h.capture(t, args...)
 		if round%2 == 0 {
 			if _, err := p.await(regexp.MustCompile("recording tap")); err != nil {
@@ -127,7 +181,11 @@ func TestKilledHubCapturesLoseNothingAndRecordNothingTwice(t *testing.T) {
 			h.send(t, n+1, events[1])
 			late = append(late, events[2])
 		}
-		time.Sleep(time.Duration(rand.IntN(4000)) * time.Millisecond) // before, at and behind its first checkpoints
+		select {
+		case <-due:
+		case <-time.After(patience):
+			t.Fatalf("it does not write %d claims and checkpoints", writes)
+		}
 		p.kill()
 		h.send(t, round, late[:len(late)/2]...)
 		late = late[len(late)/2:]
@@ -163,7 +221,7 @@ func TestKilledHubCapturesLoseNothingAndRecordNothingTwice(t *testing.T) {
 		}
 	}
 	if len(want) > 0 {
-		t.Errorf("%d of %d were lost", len(want), 2*kills*each)
+		t.Errorf("%d of %d were lost", len(want), 2*len(kills)*each)
 	}
 }
 
