@@ -65,45 +65,47 @@ type Functions struct {
 	Queue      *Queue      `yaml:"queue"`
 	ServiceBus *ServiceBus `yaml:"servicebus"`
 	Blob       *Blob       `yaml:"blob"`
-	Effects    string      `yaml:"effects"`  // address that tells effects; none if nobody watches
-	InFlight   int         `yaml:"inFlight"` // invocations at once; default: as many as the replay fires
+	EventGrid  *EventGrid  `yaml:"eventgrid"`
+	EventHub   *EventHub   `yaml:"eventhub"`
+	Completion *Completion `yaml:"completion"` // how to learn what became of what a trigger does not answer
+	Effects    string      `yaml:"effects"`    // address that tells effects; none if nobody watches
+	InFlight   int         `yaml:"inFlight"`   // invocations at once; default: as many as the replay fires
 	// Environment says what depends on it. It may be left out for an address on this machine.
 	Environment replay.Environment `yaml:"environment"`
 	Rewrite     []rewrite.Change   `yaml:"rewrite"` // of events, before they are sent to it
 }
 
-// HTTP is an HTTP trigger.
-type HTTP struct {
-	URL string `yaml:"url"` // {name} is a path parameter of the event, {path} its whole path
-	Key string `yaml:"key"` // function key; none for anonymous functions
+// A way is one way to fire a function.
+type way interface {
+	// validate returns what is wrong with it. The message begins with the key: "name: it is missing".
+	validate() error
 }
 
-// Handler is a custom handler that is spoken to in the host's place.
-type Handler struct {
-	URL       string `yaml:"url"`
-	Function  string `yaml:"function"`  // its name in the app; default: the config's
-	Binding   string `yaml:"binding"`   // the trigger's name in function.json
-	DataType  string `yaml:"dataType"`  // the trigger's in function.json: "binary", or none for text
-	Container string `yaml:"container"` // of blobs; default: the bucket's name
-}
-
-// Queue is a Storage Queue trigger.
-type Queue struct {
-	Account  string `yaml:"account"` // a connection string, or a name or URL with the credentials of the Azure SDK
-	Name     string `yaml:"name"`
-	Encoding string `yaml:"encoding"` // messageEncoding in host.json: "none", or base64 by default
-}
-
-// ServiceBus is a Service Bus trigger.
-type ServiceBus struct {
-	Namespace string `yaml:"namespace"`
-	Name      string `yaml:"name"`
-}
-
-// Blob is a Blob trigger.
-type Blob struct {
-	Account   string `yaml:"account"`
-	Container string `yaml:"container"`
+// ways are the ways that are set, by their keys.
+func (f *Functions) ways() map[string]way {
+	set := make(map[string]way)
+	if f.HTTP != nil {
+		set["http"] = f.HTTP
+	}
+	if f.Handler != nil {
+		set["handler"] = f.Handler
+	}
+	if f.Queue != nil {
+		set["queue"] = f.Queue
+	}
+	if f.ServiceBus != nil {
+		set["servicebus"] = f.ServiceBus
+	}
+	if f.Blob != nil {
+		set["blob"] = f.Blob
+	}
+	if f.EventGrid != nil {
+		set["eventgrid"] = f.EventGrid
+	}
+	if f.EventHub != nil {
+		set["eventhub"] = f.EventHub
+	}
+	return set
 }
 
 // A Gate says what to fire, what to compare with, and how much evidence parity takes.

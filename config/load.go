@@ -236,33 +236,28 @@ func (l *loader) checkFunction(name string, f Function) error {
 	if f.Functions == nil {
 		return nil
 	}
-	ways := 0
-	for _, set := range []bool{f.Functions.HTTP != nil, f.Functions.Handler != nil, f.Functions.Queue != nil,
-		f.Functions.ServiceBus != nil, f.Functions.Blob != nil} {
-		if set {
-			ways++
-		}
-	}
 	at := []any{"functions", name, "functions"}
+	ways := f.Functions.ways()
 	switch {
-	case ways != 1:
-		return l.fail(errors.New("say in one way how the function is fired: http, handler, queue, servicebus or blob"), at...)
+	case len(ways) != 1:
+		return l.fail(errors.New("say in one way how the function is fired: http, handler, queue, servicebus, blob, "+
+			"eventgrid or eventhub"), at...)
 	case !isEnvironment(f.Functions.Environment):
 		return l.fail(noEnvironment(f.Functions.Environment), append(at, "environment")...)
 	case f.Functions.InFlight < 0:
 		return l.fail(errors.New("inFlight is below 0"), append(at, "inFlight")...)
-	case f.Functions.HTTP != nil && f.Functions.HTTP.URL == "":
-		return l.fail(errors.New("url is missing"), append(at, "http")...)
-	case f.Functions.Handler != nil && f.Functions.Handler.URL == "":
-		return l.fail(errors.New("url is missing"), append(at, "handler")...)
-	case f.Functions.Handler != nil && !slices.Contains([]string{"", "string", "binary"}, f.Functions.Handler.DataType):
-		return l.fail(fmt.Errorf("dataType: %q is neither string nor binary", f.Functions.Handler.DataType),
-			append(at, "handler", "dataType")...)
-	case f.Functions.Queue != nil && (f.Functions.Queue.Account == "" || f.Functions.Queue.Name == ""):
-		return l.fail(errors.New("account or name is missing"), append(at, "queue")...)
-	case f.Functions.Queue != nil && !slices.Contains([]string{"", "base64", "none"}, f.Functions.Queue.Encoding):
-		return l.fail(fmt.Errorf("encoding: %q is neither base64 nor none", f.Functions.Queue.Encoding),
-			append(at, "queue", "encoding")...)
+	}
+	if f.Functions.Completion != nil {
+		ways["completion"] = f.Functions.Completion
+	}
+	for key, way := range ways {
+		if err := way.validate(); err != nil {
+			at := append(at, key)
+			if where, _, ok := strings.Cut(err.Error(), ":"); ok {
+				at = append(at, where)
+			}
+			return l.fail(err, at...)
+		}
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -19,6 +18,7 @@ import (
 	"tandem/capture/effects"
 	"tandem/config"
 	"tandem/replay"
+	"tandem/replay/completion"
 	"tandem/replay/functions"
 	"tandem/replay/lambda"
 )
@@ -34,6 +34,8 @@ type targetBuilder struct {
 	objects  functions.ObjectStore
 	http     *http.Client
 	inFlight int
+	// board has what is heard of those that were fired at triggers that answer nobody.
+	board *completion.Board
 }
 
 // buildTargets returns the deployments of each function in the config.
@@ -41,6 +43,7 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 	map[string][]replay.Deployment, error) {
 	b := &targetBuilder{
 		objects: rec, inFlight: inFlight, http: replay.NewHTTPClient(replay.HTTPOptions{InFlight: inFlight}),
+		board: completion.NewBoard(),
 	}
 	targets := make(map[string][]replay.Deployment, len(cfg.Functions))
 	for name, f := range cfg.Functions {
@@ -131,39 +134,16 @@ func (b *targetBuilder) functions(name string, f *config.Functions) (replay.Depl
 		})
 	case f.Queue != nil:
 		return b.queue(f)
-	default:
-		err = fmt.Errorf("servicebus and blob triggers cannot be fired yet: use handler: {url, function}")
+	case f.ServiceBus != nil:
+		return b.serviceBus(f)
+	case f.Blob != nil:
+		return b.blob(name, f)
+	case f.EventGrid != nil:
+		return b.eventGrid(name, f)
+	case f.EventHub != nil:
+		return b.eventHub(f)
 	}
 	return d, err
-}
-
-// queue returns the deployment of a function with a queue trigger. It learns effects by itself, because a message
-// carries no mark.
-func (b *targetBuilder) queue(f *config.Functions) (replay.Deployment, error) {
-	d := replay.Deployment{Name: functionsTarget, Kind: "queue"}
-	opts := functions.QueueOptions{
-		Account: f.Queue.Account, Name: f.Queue.Name, PlainText: f.Queue.Encoding == "none", HTTP: b.http,
-	}
-	if !functions.IsConnectionString(opts.Account) {
-		credential, err := azidentity.NewDefaultAzureCredential(nil)
-		if err != nil {
-			return d, fmt.Errorf("credentials for storage account %s: %w", opts.Account, err)
-		}
-		opts.Credential = credential
-	}
-	if f.Effects != "" {
-		client := effects.Client{URL: f.Effects, HTTP: b.http}
-		opts.Effects = func(ctx context.Context, id string, delivery int) ([]capture.Effect, error) {
-			work, err := client.Take(ctx, effects.MessageTag(id, delivery))
-			return work.Effects, err
-		}
-	}
-	target, err := functions.NewQueue(opts)
-	if err != nil {
-		return d, err
-	}
-	d.Address, d.Target = target.Address(), target
-	return d, nil
 }
 
 // effects returns how to learn what an invocation did, from the address of a recording endpoint.

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"tandem/capture"
+	"tandem/capture/effects"
+	"tandem/config"
+	"tandem/replay"
+	"tandem/replay/functions"
+)
+
+// queue returns the deployment of a function with a queue trigger. It learns effects by itself, because a message
+// carries no mark.
+func (b *targetBuilder) queue(f *config.Functions) (replay.Deployment, error) {
+	d := replay.Deployment{Name: functionsTarget, Kind: "queue"}
+	opts := functions.QueueOptions{
+		Account: f.Queue.Account, Name: f.Queue.Name, PlainText: f.Queue.Encoding == "none", HTTP: b.http,
+	}
+	if !functions.IsConnectionString(opts.Account) {
+		credential, err := azidentity.NewDefaultAzureCredential(nil)
+		if err != nil {
+			return d, fmt.Errorf("credentials for storage account %s: %w", opts.Account, err)
+		}
+		opts.Credential = credential
+	}
+	if f.Effects != "" {
+		client := effects.Client{URL: f.Effects, HTTP: b.http}
+		opts.Effects = func(ctx context.Context, id string, delivery int) ([]capture.Effect, error) {
+			work, err := client.Take(ctx, effects.MessageTag(id, delivery))
+			return work.Effects, err
+		}
+	}
+	target, err := functions.NewQueue(opts)
+	if err != nil {
+		return d, err
+	}
+	d.Address, d.Target = target.Address(), target
+	return d, nil
+}
