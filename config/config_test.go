@@ -155,7 +155,7 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 		{"a version from the future", "version: 1", "version: 2", 1, "reads version 1"},
 		{"a resource in a wrong form", "s3://orders-staging", "orders-staging", 10, "neither s3://BUCKET"},
 		{"a parameter that its treatment does not take", "owner: payments", "within: 1%", 17, "does not take it"},
-		{"a queue without a name", ", name: orders}", "}", 8, "account or name is missing"},
+		{"a queue without a name", ", name: orders}", "}", 8, "name: it is missing"},
 		{"an encoding that the host has not", "name: orders}", "name: orders, encoding: utf8}", 8, `"utf8" is neither base64 nor`},
 		{"YAML that is none", "rules:", "rules: [", 19, "must be specified"},
 	} {
