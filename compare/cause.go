@@ -13,6 +13,12 @@ import (
 	"tandem/capture/jsonval"
 )
 
+// Causes that name none.
+const (
+	anotherNumber = "another number"
+	anotherValue  = "another value"
+)
+
 // causeOf says in a few words what a difference looks like. Two differences of one cluster often have one cause in
 // common, and then it names the cluster; so it must not depend on what varies from trial to trial.
 func causeOf(d Difference) string {
@@ -44,9 +50,9 @@ func causeOf(d Difference) string {
 		return fmt.Sprintf("%s for %s", d.Candidate, d.Baseline)
 	}
 	if d.Baseline.Kind == jsonval.Number {
-		return "another number"
+		return anotherNumber
 	}
-	return "another value"
+	return anotherValue
 }
 
 // isEffect reports whether a path leads to an effect as a whole.

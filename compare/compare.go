@@ -41,7 +41,8 @@ func (o Options) withDefaults() Options {
 // Run compares the trials of a run and judges them. An error means that the run could not be read, or that the
 // options do not fit it; whatever the trials say is in the report. Memory does not grow with the run.
 //
-// The run is read once; twice more when a generated value occurs again, to see whether aliases still pair one to one.
+// The run is read once. It is read again where that takes knowing all of it: when a generated value occurs twice, to see
+// whether aliases still pair one to one, and when it is calibrated, to tell noise from differences.
 func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, error) {
 	opts = opts.withDefaults()
 	if opts.Baseline == opts.Candidate {
@@ -56,16 +57,22 @@ func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, err
 	if err != nil {
 		return nil, err
 	}
+	again := false
 	if len(found.suspects) > 0 {
 		ledger := newAliasLedger(found.suspects)
 		if err := c.readAliases(ctx, ledger); err != nil {
 			return nil, err
 		}
 		if ledger.contradictions() {
-			c.judge.contradicted = ledger.contradicted
-			if found, err = c.pass(ctx); err != nil {
-				return nil, err
-			}
+			c.judge.contradicted, again = ledger.contradicted, true
+		}
+	}
+	if len(found.sum.noise.fields) > 0 {
+		c.judge.noise, again = found.sum.noise.judge(), true
+	}
+	if again {
+		if found, err = c.pass(ctx); err != nil {
+			return nil, err
 		}
 	}
 	if err := c.refuseDuplicates(ctx, &found.ids); err != nil {
@@ -99,7 +106,11 @@ func (c *comparison) pass(ctx context.Context) (*findings, error) {
 	f.ids.NextPass()
 	sums, err := c.each(ctx, func(t *replay.Trial, sum *summary) []aliasPair {
 		r := c.judge.compare(t, sum.tally)
-		sum.add(t, c.opts, r)
+		four := c.judge.calibrate(t, &r)
+		if four != nil {
+			sum.noise.add(t.Function, t.Invocation, four)
+		}
+		sum.add(t, c.opts, c.judge.sift(t, r, four))
 		return r.aliases
 	}, func(r parsed) error {
 		if r.skipped {
@@ -176,6 +187,8 @@ func (c *comparison) report(f *findings) *Report {
 		compared[name] = f.counts.Matched + f.counts.Differed
 	}
 	r.Clusters = s.clusters.clusters(compared, differed)
+	r.Noise = s.noise.report(c.judge.noise)
+	r.Proposals = s.noise.proposals(c.opts, r.Noise)
 	r.decide(c.unseen(f))
 	r.Reasons = append(r.Reasons, unsent(s.unsent.forget())...)
 	if m := c.run.Manifest(); m != nil {

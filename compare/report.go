@@ -25,6 +25,8 @@ type Report struct {
 	MismatchUpperBound95 float64                    `json:"mismatchUpperBound95"`
 	Functions            map[string]FunctionReport  `json:"functions"`
 	Clusters             []Cluster                  `json:"clusters"`
+	Noise                []NoiseReport              `json:"noise,omitempty"` // of a calibrated run
+	Proposals            []Proposal                 `json:"proposals,omitempty"`
 	Rules                []RuleReport               `json:"rules"`
 	Unchecked            Unchecked                  `json:"unchecked"`
 	Latency              map[string]FunctionLatency `json:"latency"`
@@ -47,6 +49,8 @@ func (c *Counts) count(k class) {
 		c.Matched++
 	case differed:
 		c.Differed++
+	case noisy:
+		c.Noisy++
 	case inconclusive:
 		c.Inconclusive++
 	case unreplayable:
@@ -91,6 +95,24 @@ type Example struct {
 	Key        string  `json:"key,omitempty"` // of the effect that the path is in
 	Baseline   *string `json:"baseline"`
 	Candidate  *string `json:"candidate"`
+}
+
+// A NoiseReport says how a field of a calibrated run, in which every invocation was fired at each target twice,
+// disagrees with itself.
+type NoiseReport struct {
+	Function string `json:"function"`
+	Path     string `json:"path"` // with * for what varies from trial to trial
+	Effect   string `json:"effect,omitempty"`
+	Kind     string `json:"kind,omitempty"` // of noise, as far as samples tell
+	// Trials were calibrated. Of these, Baseline and Candidate disagreed with themselves, and First is how often the
+	// first outcomes of the two disagreed.
+	Trials    int64 `json:"trials"`
+	Baseline  int64 `json:"baseline"`
+	Candidate int64 `json:"candidate"`
+	First     int64 `json:"first"`
+	// P is the smallest p-value of the field's tests, and Evidence what they found; "" when noise explains the field.
+	P        float64 `json:"p"`
+	Evidence string  `json:"evidence,omitempty"`
 }
 
 // A RuleReport says what one rule did.

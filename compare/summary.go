@@ -19,6 +19,7 @@ const (
 type summary struct {
 	tally     *tally
 	clusters  *clusterer
+	noise     *noise
 	functions map[string]*functionSummary
 	reasons   map[string]int64 // of inconclusive trials
 	unsent    *bounded         // reasons of unreplayable trials
@@ -33,7 +34,7 @@ type functionSummary struct {
 
 func newSummary(rules int) *summary {
 	return &summary{
-		tally: newTally(rules), clusters: newClusterer(), functions: make(map[string]*functionSummary),
+		tally: newTally(rules), clusters: newClusterer(), noise: newNoise(), functions: make(map[string]*functionSummary),
 		reasons: make(map[string]int64), unsent: newBounded(maxUnsent), names: make(map[string]bool),
 	}
 }
@@ -70,6 +71,7 @@ func (s *summary) add(t *replay.Trial, opts Options, r result) {
 func (s *summary) merge(o *summary) {
 	s.tally.add(o.tally)
 	s.clusters.merge(o.clusters)
+	s.noise.merge(o.noise)
 	for name, g := range o.functions {
 		f := s.function(name)
 		f.counts.add(g.counts)

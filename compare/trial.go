@@ -12,6 +12,7 @@ type class int
 const (
 	matched class = iota
 	differed
+	noisy        // it differs, or could have, in fields alone that disagree with themselves
 	inconclusive // an outcome is not known
 	unreplayable // the invocation could not be sent to one of the targets
 )
@@ -31,21 +32,33 @@ type judge struct {
 	// contradicted says, once the whole run has been seen, of an alias why it is none: because one of its values
 	// was paired with others elsewhere. It is nil before.
 	contradicted func(aliasPair) (why string)
+	// noise says, once the whole of a calibrated run has been seen, what the noise of each field amounts to.
+	noise map[field]finding
 }
 
 func (j *judge) compare(t *replay.Trial, tally *tally) result {
-	b, c := t.Outcomes[j.baseline], t.Outcomes[j.candidate]
+	r := j.between(t, j.baseline, j.candidate, tally)
+	if contradicted := j.contradictions(r.aliases); len(contradicted) > 0 && (r.class == matched || r.class == differed) {
+		r.class = differed
+		r.differences = append(r.differences, contradicted...)
+	}
+	return r
+}
+
+// between compares two of a trial's outcomes, given by their names.
+func (j *judge) between(t *replay.Trial, baseline, candidate string, tally *tally) result {
+	b, c := t.Outcomes[baseline], t.Outcomes[candidate]
 	if b == nil || c == nil {
-		name := j.baseline
+		name := baseline
 		if b != nil {
-			name = j.candidate
+			name = candidate
 		}
 		return result{class: inconclusive, reason: "no outcome of " + name}
 	}
 	for _, o := range []struct {
 		name    string
 		outcome *capture.Outcome
-	}{{j.baseline, b}, {j.candidate, c}} {
+	}{{baseline, b}, {candidate, c}} {
 		switch o.outcome.Status {
 		case capture.StatusUnreplayable:
 			return result{class: unreplayable, reason: o.name + ": " + whyOf(o.outcome, "cannot be sent")}
@@ -93,7 +106,6 @@ func (j *judge) documents(rules *functionRules, b, c *document, tally *tally) re
 			r.differences[i].Candidate = &restored
 		}
 	}
-	r.differences = append(r.differences, j.contradictions(m.pairs)...)
 	if len(r.differences) > 0 {
 		r.class = differed
 	}

@@ -23,6 +23,10 @@ func (r *Report) decide(unseen []string) {
 	case r.Trials.Differed > 0:
 		r.Verdict = Differs
 		r.reason("%d of %d trials differ, in %s", r.Trials.Differed, compared, plural(len(r.Clusters), "cluster"))
+	case r.Trials.Noisy > 0:
+		r.Verdict = Inconclusive
+		r.reason("%s nowhere but in fields that disagree with themselves: settle them by rules (--suggest)",
+			plural(int(r.Trials.Noisy), "trial")+verb(r.Trials.Noisy, " differs", " differ"))
 	case compared == 0:
 		r.Verdict = Inconclusive
 		r.reason("no trial could be compared")
@@ -46,4 +50,11 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func verb(n int64, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 type compareOptions struct {
 	baseline, candidate string
 	json, salvage       bool
+	suggest             bool
 	keys                identityFlags
 }
 
@@ -37,6 +39,8 @@ rules lambda-to-functions apply: they drop what the platforms themselves add.`,
 	f.StringVar(&opts.candidate, "candidate", "functions", "`name` of the outcome that has to be like it")
 	f.BoolVar(&opts.json, "json", false, "print the report as one JSON document")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged in the run, and tell how much")
+	f.BoolVar(&opts.suggest, "suggest", false, "print rules for the noise of a calibrated run, as YAML for the config")
+	cmd.MarkFlagsMutuallyExclusive("json", "suggest")
 	opts.keys.register(f)
 	return cmd
 }
@@ -60,7 +64,24 @@ func (a *app) compare(ctx context.Context, path string, opts compareOptions) err
 	if err != nil {
 		return err
 	}
+	if opts.suggest {
+		return a.suggest(r)
+	}
 	return a.printReport(r, opts.json)
+}
+
+// suggest prints the rules that would settle a run's noise. There is no verdict in that, and no exit code for one.
+func (a *app) suggest(r *compare.Report) error {
+	if len(r.Proposals) > 0 {
+		return report.Suggest(a.stdout, r)
+	}
+	if len(r.Noise) == 0 {
+		fmt.Fprintf(a.stderr, "nothing to suggest: no field was seen to disagree with itself; a run that was made with "+
+			"replay --calibrate tells noise\n")
+	} else {
+		fmt.Fprintf(a.stderr, "nothing to suggest: no noise explains what differs\n")
+	}
+	return nil
 }
 
 // rules returns the config's rules, or the preset for the two platforms when there are none in it.

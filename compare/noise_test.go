@@ -1,0 +1,313 @@
+package compare
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A source makes the value of one field for one of the four firings of a trial, as JSON. Candidate and second say whose
+// it is and which.
+type source func(r *rand.Rand, trial int, candidate, second bool) string
+
+// calibratedRun returns the lines of a run in which every invocation was fired twice at each target. The fields of its
+// answers come from sources.
+func calibratedRun(seed uint64, trials int, fields map[string]source) []string {
+	r := rand.New(rand.NewPCG(seed, 1))
+	names := sortedKeys(fields)
+	lines := make([]string, 0, trials)
+	for i := range trials {
+		var outcomes []string
+		for _, o := range []struct {
+			name              string
+			candidate, second bool
+		}{{"lambda", false, false}, {"lambda#2", false, true}, {"functions", true, false}, {"functions#2", true, true}} {
+			var members []string
+			for _, name := range names {
+				if v := fields[name](r, i, o.candidate, o.second); v != "" {
+					members = append(members, fmt.Sprintf("%q:%s", name, v))
+				}
+			}
+			outcomes = append(outcomes, fmt.Sprintf(`%q:{"status":"ok","http":{"status":200,"body":{"json":{%s}}}}`,
+				o.name, strings.Join(members, ",")))
+		}
+		lines = append(lines, fmt.Sprintf(`{"invocation":"i%05d","function":"f","shape":"s","outcomes":{%s}}`,
+			i, strings.Join(outcomes, ",")))
+	}
+	return lines
+}
+
+func uuid(r *rand.Rand) string {
+	return fmt.Sprintf("%08x-%04x-4%03x-a%03x-%012x", r.Uint32(), r.UintN(1<<16), r.UintN(1<<12), r.UintN(1<<12), r.Uint64()>>16)
+}
+
+// The sources below behave alike on both sides.
+
+func steadyTotal(_ *rand.Rand, trial int, _, _ bool) string { return fmt.Sprint(100 + trial%7) }
+
+func freshID(r *rand.Rand, _ int, _, _ bool) string { return `"` + uuid(r) + `"` }
+
+// disturbed disagrees with itself in the given share of trials.
+func disturbed(share float64) source {
+	each := 1 - sqrt(1-share)
+	return func(r *rand.Rand, trial int, _, _ bool) string {
+		if r.Float64() < each {
+			return fmt.Sprint(1000 + r.IntN(1_000_000))
+		}
+		return fmt.Sprint(trial + 1)
+	}
+}
+
+func sqrt(x float64) float64 {
+	y := x
+	for range 60 {
+		y = (y + x/y) / 2
+	}
+	return y
+}
+
+func oneOf(values ...string) source {
+	return func(r *rand.Rand, _ int, _, _ bool) string { return values[r.IntN(len(values))] }
+}
+
+func atTimes(share float64, s source) source {
+	return func(r *rand.Rand, trial int, candidate, second bool) string {
+		if r.Float64() > share {
+			return ""
+		}
+		return s(r, trial, candidate, second)
+	}
+}
+
+// clock has whole seconds: the first firings of both targets happen together, and so do the second ones.
+func clock(r *rand.Rand, trial int, candidate, second bool) string {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(trial) * 700 * time.Millisecond)
+	if second {
+		at = at.Add(900 * time.Millisecond)
+	}
+	at = at.Add(time.Duration(r.IntN(30)) * time.Millisecond)
+	return `"` + at.Format(time.RFC3339) + `"`
+}
+
+func shuffled(r *rand.Rand, _ int, _, _ bool) string {
+	list := []string{`"a"`, `"b"`, `"c"`}
+	r.Shuffle(3, func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return "[" + strings.Join(list, ",") + "]"
+}
+
+// counter grows with each firing; each side has its own.
+func counter(r *rand.Rand, trial int, candidate, second bool) string {
+	n := 2*trial + r.IntN(2)
+	if candidate {
+		n += 17
+	}
+	if second {
+		n += 3
+	}
+	return fmt.Sprint(n)
+}
+
+var noiseOfAllKinds = map[string]source{
+	"total": steadyTotal, "id": freshID, "some": disturbed(.2), "most": disturbed(.6), "rare": disturbed(.05),
+	"node": oneOf(`"a"`, `"b"`, `"cc"`), "flag": oneOf("true", "false"), "note": atTimes(.5, steadyTotal), "at": clock,
+	"list": shuffled, "jitter": func(r *rand.Rand, _ int, _, _ bool) string { return fmt.Sprintf("%.3f", 10+r.Float64()/100) },
+}
+
+func TestSidesThatAreAlikeDoNotDifferHoweverNoisy(t *testing.T) {
+	for seed := range uint64(10) {
+		r := mustCompare(t, Options{}, calibratedRun(seed, 300, noiseOfAllKinds)...)
+		if r.Verdict != Inconclusive || r.Trials.Differed != 0 || r.Trials.Noisy != 300 {
+			t.Fatalf("seed %d: %s, %+v, %+v", seed, r.Verdict, r.Trials, r.Clusters)
+		}
+	}
+}
+
+// faulty lets change touch the candidate's value in the given share of trials, the same ones in both firings.
+func faulty(s source, share float64, change func(value string) string) source {
+	return func(r *rand.Rand, trial int, candidate, second bool) string {
+		v := s(r, trial, candidate, second)
+		if candidate && float64(trial*7919%1000) < share*1000 {
+			return change(v)
+		}
+		return v
+	}
+}
+
+func TestFaultsAreFoundUnderNoise(t *testing.T) {
+	constant := func(v string) source {
+		return func(r *rand.Rand, trial int, candidate, second bool) string {
+			if candidate {
+				return v
+			}
+			return freshID(r, trial, candidate, second)
+		}
+	}
+	tests := []struct {
+		name, field string
+		source      source
+		path        string
+	}{
+		{"a field without noise differs once in a thousand trials", "total",
+			faulty(steadyTotal, .001, func(v string) string { return v + "0" }), "/body/total"},
+		{"a fault in 2 % of trials in a field with 20 % of noise", "some",
+			faulty(disturbed(.2), .02, func(v string) string { return v + "00" }), "/body/some"},
+		{"another type in 2 % of trials in such a field", "some",
+			faulty(disturbed(.2), .02, func(v string) string { return `"` + v + `"` }), "/body/some"},
+		{"a lost value in 2 % of trials in such a field", "some",
+			faulty(disturbed(.2), .02, func(string) string { return "" }), "/body/some"},
+		{"a constant where the baseline has fresh IDs", "id", constant(`"00000000-0000-4000-a000-000000000000"`), "/body/id"},
+		{"IDs of another form", "id", func(r *rand.Rand, trial int, candidate, second bool) string {
+			id := freshID(r, trial, candidate, second)
+			if candidate {
+				return strings.ReplaceAll(id, "-", "")
+			}
+			return id
+		}, "/body/id"},
+		{"a value that is always the first of a set", "node", func(r *rand.Rand, trial int, candidate, second bool) string {
+			if candidate {
+				return `"a"`
+			}
+			return oneOf(`"a"`, `"b"`, `"cc"`)(r, trial, candidate, second)
+		}, "/body/node"},
+		{"random values where the baseline has none", "total", func(r *rand.Rand, trial int, candidate, second bool) string {
+			if candidate {
+				return fmt.Sprint(r.IntN(100))
+			}
+			return steadyTotal(r, trial, candidate, second)
+		}, "/body/total"},
+		{"the candidate alone answers a second firing as it did the first", "state",
+			func(_ *rand.Rand, trial int, candidate, second bool) string {
+				if second && !candidate {
+					return `"exists"`
+				}
+				return fmt.Sprintf(`"created %d"`, trial)
+			}, "/body/state"},
+		{"another zone in a time that is noisy", "at", func(r *rand.Rand, trial int, candidate, second bool) string {
+			at := clock(r, trial, candidate, second)
+			if candidate {
+				return strings.Replace(at, "Z", "+01:00", 1)
+			}
+			return at
+		}, "/body/at"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for seed := range uint64(2) {
+				fields := map[string]source{"fresh": freshID, "set": oneOf("1", "2"), tt.field: tt.source}
+				r := mustCompare(t, Options{}, calibratedRun(seed, 1000, fields)...)
+				if r.Verdict != Differs || len(r.Clusters) == 0 {
+					t.Fatalf("seed %d: %s, %+v", seed, r.Verdict, r.Trials)
+				}
+				for _, c := range r.Clusters {
+					if c.Path != tt.path {
+						t.Errorf("seed %d: found in %s, too: %+v", seed, c.Path, c)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestStateIsNoNoise(t *testing.T) {
+	// The second firing finds what the first has made. A fault in the answer to the first is no noise.
+	state := func(_ *rand.Rand, trial int, candidate, second bool) string {
+		switch {
+		case second:
+			return `"exists"`
+		case candidate && trial == 5:
+			return `"creating"`
+		}
+		return `"created"`
+	}
+	r := mustCompare(t, Options{}, calibratedRun(1, 100, map[string]source{"state": state})...)
+	if r.Verdict != Differs || r.Trials.Differed != 1 {
+		t.Errorf("%s: %+v", r.Verdict, r.Trials)
+	}
+}
+
+func TestNoiseThatLuckHidesIsNotParity(t *testing.T) {
+	// The first outcomes agree in all trials, and one second one does not.
+	once := func(_ *rand.Rand, trial int, candidate, second bool) string {
+		return fmt.Sprint(candidate && second && trial == 3)
+	}
+	r := mustCompare(t, Options{}, calibratedRun(1, 50, map[string]source{"x": once})...)
+	if r.Verdict != Inconclusive || r.Trials.Noisy != 1 {
+		t.Errorf("%s: %+v", r.Verdict, r.Trials)
+	}
+}
+
+func TestProposalsSettleTheNoiseOfTheirField(t *testing.T) {
+	tests := []struct {
+		name   string
+		source source
+		kind   noiseKind
+		treat  Treatment
+	}{
+		{"UUIDs", freshID, uuidNoise, Alias},
+		{"times", clock, timeNoise, Time},
+		{"a counter", counter, counterNoise, Alias},
+		{"an order", shuffled, orderNoise, Unordered},
+		{"a few values", oneOf(`"a"`, `"b"`, `"cc"`), pickNoise, Pattern},
+		{"true and false", oneOf("true", "false"), pickNoise, Type},
+		{"jitter", noiseOfAllKinds["jitter"], numberNoise, Tolerance},
+		{"hashes", func(r *rand.Rand, _ int, _, _ bool) string {
+			return `"` + strings.ReplaceAll(uuid(r)+uuid(r), "-", "") + `"`
+		}, hashNoise, Alias},
+		{"texts of one form", func(r *rand.Rand, _ int, _, _ bool) string {
+			return fmt.Sprintf(`"worker-%d.eu (x)"`, r.IntN(10_000))
+		}, textNoise, Pattern},
+		{"there at times", atTimes(.5, steadyTotal), absentNoise, Ignore},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			lines := calibratedRun(3, 400, map[string]source{"total": steadyTotal, "x": tt.source})
+			r := mustCompare(t, Options{}, lines...)
+			if len(r.Proposals) != 1 || r.Noise[0].Kind != string(tt.kind) || r.Proposals[0].Rule.Treat != tt.treat {
+				t.Fatalf("noise %+v, proposals %+v, trials %+v", r.Noise, r.Proposals, r.Trials)
+			}
+			rule := r.Proposals[0].Rule
+			if rule.Validate() == nil {
+				t.Error("a proposal is a rule without a person's reason")
+			}
+			rule.Why = "noise"
+			r = mustCompare(t, Options{Rules: []Rule{rule}}, lines...)
+			if r.Verdict != Parity {
+				t.Errorf("with %+v: %s, %+v %+v", rule, r.Verdict, r.Trials, r.Noise)
+			}
+		})
+	}
+}
+
+// diffy decides as Diffy does: a field is shown when it differs in a larger share of trials than it does between the
+// two outcomes of the baseline, by more than 20 % of the two shares' sum, and in more than 0.03 % of the trials.
+// Source: https://github.com/opendiffy/diffy, DifferenceAnalyzer and its flags' defaults.
+func diffy(raw, noise, trials int64) bool {
+	return float64(raw) > float64(noise) && float64(raw-noise)/float64(raw+noise)*100 > 20 &&
+		float64(raw)/float64(trials)*100 > 0.03
+}
+
+func TestWhatDiffyMasksIsFound(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		source source
+	}{
+		{"5 % in a field with 20 % of noise", faulty(disturbed(.2), .05, func(v string) string { return v + "00" })},
+		{"a constant for fresh IDs", func(r *rand.Rand, trial int, candidate, second bool) string {
+			if candidate {
+				return `"0"`
+			}
+			return freshID(r, trial, candidate, second)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := mustCompare(t, Options{}, calibratedRun(7, 1000, map[string]source{"x": tt.source})...)
+			i := slices.IndexFunc(r.Noise, func(n NoiseReport) bool { return n.Path == "/body/x" })
+			if n := r.Noise[i]; diffy(n.First, n.Baseline, n.Trials) || r.Verdict != Differs {
+				t.Errorf("Diffy shows it: %t; %s %+v", diffy(n.First, n.Baseline, n.Trials), r.Verdict, n)
+			}
+		})
+	}
+}

@@ -1,0 +1,40 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+
+	"github.com/goccy/go-yaml"
+
+	"tandem/compare"
+)
+
+// Suggest writes the proposals of r as the rules of a config, with the evidence for each as a comment. A reason is for
+// people to add: without one, the config is refused.
+func Suggest(w io.Writer, r *compare.Report) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintln(out, "rules:")
+	for _, p := range r.Proposals {
+		for _, line := range p.Evidence {
+			fmt.Fprintf(out, "  # %s\n", printable(line))
+		}
+		entry, err := yaml.MarshalWithOptions([]proposedRule{{
+			At: p.Rule.At, Treat: p.Rule.Treat, On: p.Rule.On, Within: p.Rule.Within, Matches: p.Rule.Matches,
+		}}, yaml.Indent(2), yaml.IndentSequence(true), yaml.Flow(false))
+		if err != nil {
+			return fmt.Errorf("write the proposal for %s: %w", p.Rule.At, err)
+		}
+		fmt.Fprintf(out, "%s    why: \"\" # say why it may differ\n", entry)
+	}
+	return out.Flush()
+}
+
+// A proposedRule is a rule as a config has it, without what a proposal leaves to people.
+type proposedRule struct {
+	At      string            `yaml:"at"`
+	Treat   compare.Treatment `yaml:"treat"`
+	On      []string          `yaml:"on,flow"`
+	Within  string            `yaml:"within,omitempty"`
+	Matches string            `yaml:"matches,omitempty"`
+}
