@@ -108,7 +108,7 @@ func (c *comparison) pass(ctx context.Context) (*findings, error) {
 		r := c.judge.compare(t, sum.tally)
 		four := c.judge.calibrate(t, &r)
 		if four != nil {
-			sum.noise.add(t.Function, t.Invocation, four)
+			sum.noise.add(t.Function, trialID(t), four)
 		}
 		sum.add(t, c.opts, c.judge.sift(t, r, four))
 		return r.aliases

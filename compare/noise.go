@@ -39,7 +39,7 @@ type changeCount struct{ apart, all int64 }
 func newNoise() *noise { return &noise{make(map[field]*fieldNoise), make(map[string]int64)} }
 
 // add takes a calibrated trial.
-func (n *noise) add(function, invocation string, c calibrated) {
+func (n *noise) add(function, id string, c calibrated) {
 	n.trials[function]++
 	for f, d := range c {
 		of := n.fields[f]
@@ -55,7 +55,7 @@ func (n *noise) add(function, invocation string, c calibrated) {
 			of.change(d.change[0], d.split == apart)
 			of.change(d.change[1], false)
 		}
-		of.samples.add(sample{invocation: invocation, values: d.values, kind: d.kind})
+		of.samples.add(sample{trial: id, values: d.values, kind: d.kind})
 	}
 }
 

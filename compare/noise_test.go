@@ -281,6 +281,29 @@ func TestProposalsSettleTheNoiseOfTheirField(t *testing.T) {
 	}
 }
 
+func TestOneRuleIsProposedForAnIDWhereverItStands(t *testing.T) {
+	var lines []string
+	r := rand.New(rand.NewPCG(5, 5))
+	for i := range 50 {
+		outcome := func() string {
+			id := uuid(r)
+			return fmt.Sprintf(`{"status":"ok","http":{"status":201,"headers":{"location":["/orders/%[1]s"]},"body":{"json":{"id":"%[1]s"}}},`+
+				`"effects":[{"kind":"object.put","resource":"orders","key":"orders/%[1]s.json","body":{"json":{"id":"%[1]s","x":1}}}]}`, id)
+		}
+		lines = append(lines, fmt.Sprintf(`{"invocation":"i%02d","function":"f","shape":"s","outcomes":{"lambda":%s,"lambda#2":%s,`+
+			`"functions":%s,"functions#2":%s}}`, i, outcome(), outcome(), outcome(), outcome()))
+	}
+	report := mustCompare(t, Options{}, lines...)
+	if len(report.Proposals) != 1 || report.Proposals[0].Rule.At != "/body/id" {
+		t.Fatalf("%+v", report.Proposals)
+	}
+	rule := report.Proposals[0].Rule
+	rule.Why = "each call generates one"
+	if report = mustCompare(t, Options{Rules: []Rule{rule}}, lines...); report.Verdict != Parity {
+		t.Errorf("%s: %+v %+v", report.Verdict, report.Trials, report.Noise)
+	}
+}
+
 // diffy decides as Diffy does: a field is shown when it differs in a larger share of trials than it does between the
 // two outcomes of the baseline, by more than 20 % of the two shares' sum, and in more than 0.03 % of the trials.
 // Source: https://github.com/opendiffy/diffy, DifferenceAnalyzer and its flags' defaults.

@@ -39,9 +39,9 @@ const (
 // A sample is what one trial had in a field: the values of b1, b2, c1 and c2, nil where they are not known or not
 // there.
 type sample struct {
-	invocation string
-	values     [4]*jsonval.Value
-	kind       Kind
+	trial  string
+	values [4]*jsonval.Value
+	kind   Kind
 }
 
 // samples are those of the trials whose IDs have the smallest hashes, so that they do not depend on the order in which
@@ -64,7 +64,7 @@ func (s *samples) add(one sample) {
 }
 
 func compareSamples(a, b sample) int {
-	return cmp.Or(cmp.Compare(hash64(a.invocation), hash64(b.invocation)), cmp.Compare(a.invocation, b.invocation))
+	return cmp.Or(cmp.Compare(hash64(a.trial), hash64(b.trial)), cmp.Compare(a.trial, b.trial))
 }
 
 func (s *samples) merge(o samples) {
@@ -119,7 +119,7 @@ func (s samples) kind() noiseKind {
 		return pickNoise
 	case every(all, isCount) && s.grows():
 		return counterNoise
-	case every(all, isText(isID)):
+	case every(all, isText(isID)), fresh(all):
 		return idNoise
 	case every(all, func(v jsonval.Value) bool { return v.Kind == jsonval.Number }):
 		return numberNoise
@@ -241,6 +241,22 @@ func (s samples) grows() bool {
 	}
 	return seen
 }
+
+// fresh reports whether all values are texts of one length without white space, and none occurs twice.
+func fresh(values []jsonval.Value) bool {
+	seen := make(map[string]bool, len(values))
+	for _, v := range values {
+		ok := v.Kind == jsonval.String && len(v.Text) >= minFresh && len(v.Text) == len(values[0].Text)
+		if !ok || seen[v.Text] || strings.ContainsAny(v.Text, " \t\n/") {
+			return false
+		}
+		seen[v.Text] = true
+	}
+	return len(values) >= minFresh
+}
+
+// minFresh is how long an identifier is at the least, and how many of them it takes to tell.
+const minFresh = 8
 
 // samePick reports whether both sides have the same few values, each often enough that these are likely all.
 func samePick(baseline, candidate []jsonval.Value) bool {

@@ -122,10 +122,7 @@ func (c *comparison) work(b *batch, sum *summary, look func(*replay.Trial, *summ
 		start = end
 		switch {
 		case err == nil:
-			r.id, r.aliases = trial.Invocation, look(trial, sum)
-			if trial.Repeat > 0 { // as in marks; no ID has white space in it
-				r.id = fmt.Sprintf("%s %d", r.id, trial.Repeat)
-			}
+			r.id, r.aliases = trialID(trial), look(trial, sum)
 		case c.opts.Salvage:
 			r.skipped = true
 		default:
@@ -134,4 +131,12 @@ func (c *comparison) work(b *batch, sum *summary, look func(*replay.Trial, *summ
 		}
 		b.result = append(b.result, r)
 	}
+}
+
+// trialID tells a trial from all others of its run. It is written as in marks; no ID has white space in it.
+func trialID(t *replay.Trial) string {
+	if t.Repeat > 0 {
+		return fmt.Sprintf("%s %d", t.Invocation, t.Repeat)
+	}
+	return t.Invocation
 }

@@ -12,6 +12,7 @@ import (
 
 // A Proposal is a rule that would settle the noise of one field. Its Why is left to people: a proposal allows nothing.
 type Proposal struct {
+	// Rule has no treatment where only ignoring would do, and what a function did or whether it failed is at stake.
 	Rule     Rule     `json:"rule"`
 	Evidence []string `json:"evidence"` // what speaks for it, in sentences
 }
@@ -19,23 +20,64 @@ type Proposal struct {
 // maxProposals bounds the proposals of a report.
 const maxProposals = 200
 
-// proposals returns a rule for each field whose differences noise explains, in the order of the noise reports.
+// proposals returns a rule for each field whose differences noise explains, but for those that have in them what an
+// alias proposed for another field names.
 func (n *noise) proposals(c Options, reports []NoiseReport) []Proposal {
 	var list []Proposal
 	for _, r := range reports {
-		if r.Evidence != "" || len(list) == maxProposals {
+		if r.Evidence != "" || len(list) == maxProposals || n.named(r, reports) {
 			continue
 		}
-		f := n.fields[field{function: r.Function, path: r.Path, effect: r.Effect}]
 		rule := Rule{At: r.Path, On: []string{r.Function}}
-		basis := f.samples.propose(noiseKind(r.Kind), &rule)
+		basis := n.samplesOf(r).propose(noiseKind(r.Kind), &rule)
 		list = append(list, Proposal{rule, []string{
-			fmt.Sprintf("%s disagrees with itself in %d of %s, %s in %d, the two with each other in %d",
-				c.Baseline, r.Baseline, plural(int(r.Trials), "trial"), c.Candidate, r.Candidate, r.First),
+			fmt.Sprintf("of %s, %s disagrees with itself in %d, %s in %d, the two in %d",
+				plural(int(r.Trials), "trial"), c.Baseline, r.Baseline, c.Candidate, r.Candidate, r.First),
 			basis,
 		}})
 	}
 	return list
+}
+
+func (n *noise) samplesOf(r NoiseReport) samples {
+	return n.fields[field{function: r.Function, path: r.Path, effect: r.Effect}].samples
+}
+
+// named reports whether a field's noise is that of another one, an ID, which its values have in them.
+func (n *noise) named(r NoiseReport, reports []NoiseReport) bool {
+	own := n.samplesOf(r)
+	for _, id := range reports {
+		if kind := noiseKind(id.Kind); kind != uuidNoise && kind != idNoise && kind != hashNoise || id.Evidence != "" ||
+			id.Function != r.Function || id.Path == r.Path && id.Effect == r.Effect {
+			continue
+		}
+		if nameless := own.kind() != noiseKind(id.Kind) || len(id.Path) < len(r.Path); nameless && own.contain(n.samplesOf(id)) {
+			return true
+		}
+	}
+	return false
+}
+
+// contain reports whether the values of each trial have those of another field in them.
+func (s samples) contain(ids samples) bool {
+	byTrial := make(map[string]*sample, len(ids))
+	for i := range ids {
+		byTrial[ids[i].trial] = &ids[i]
+	}
+	common := 0
+	for _, one := range s {
+		id := byTrial[one.trial]
+		for i, v := range one.values {
+			if v == nil {
+				continue
+			}
+			if id == nil || id.values[i] == nil || !strings.Contains(v.String(), id.values[i].Text) {
+				return false
+			}
+			common++
+		}
+	}
+	return common > 0
 }
 
 // propose fills in how the rule treats values like these, and returns what it goes by.
@@ -61,11 +103,13 @@ func (s samples) propose(kind noiseKind, rule *Rule) (basis string) {
 		return s.proposeNumber(n, rule)
 	case textNoise:
 		return s.proposeText(n, rule)
-	case absentNoise:
+	}
+	if kept := isEnumeration(rule.At) || isEffect(rule.At); !kept {
 		rule.Treat = Ignore
+	}
+	if kind == absentNoise {
 		return "in " + n + " it is there at times and at times not, on one side or both"
 	}
-	rule.Treat = Ignore
 	return "the values of " + n + " have nothing in common that a narrower rule could go by"
 }
 

@@ -40,6 +40,25 @@ func reports() map[string]*compare.Report {
 			Baseline: "lambda", Candidate: "functions", Trials: compare.Counts{Total: 300, Matched: 300},
 			Functions: map[string]compare.FunctionReport{"create-order": {Trials: compare.Counts{Total: 300, Matched: 300}}},
 		},
+		"noisy": {
+			Verdict: compare.Inconclusive, Reasons: []string{"9 trials differ nowhere but in fields that disagree with themselves"},
+			Baseline: "lambda", Candidate: "functions", Trials: compare.Counts{Total: 12, Matched: 2, Noisy: 9, Inconclusive: 1},
+			Functions: map[string]compare.FunctionReport{
+				"create-order": {Trials: compare.Counts{Total: 12, Matched: 2, Noisy: 9, Inconclusive: 1}},
+			},
+			Noise: []compare.NoiseReport{
+				{Function: "create-order", Path: "/body/orderId", Kind: "uuid", Trials: 11, Baseline: 11, Candidate: 11, First: 11, P: 1},
+				{Function: "create-order", Path: "/effects/*/body/state", Effect: "message.send orders-queue-of-the-region",
+					Trials: 11, Baseline: 3, Candidate: 0, First: 2, P: 0.0000123,
+					Evidence: "the candidate has one value where the baseline has two"},
+			},
+			Proposals: []compare.Proposal{
+				{Rule: compare.Rule{At: "/body/orderId", Treat: compare.Alias, On: []string{"create-order"}},
+					Evidence: []string{"lambda disagrees with itself in 11 of 11 trials", "all are UUIDs"}},
+				{Rule: compare.Rule{At: "/body/who: x", Treat: compare.Pattern, On: []string{"create-order"}, Matches: `^(a|b\.c)$`},
+					Evidence: []string{"both sides have the same 2 values"}},
+			},
+		},
 		"differs": {
 			Verdict: compare.Differs, Reasons: []string{"2 of 10 trials differ, in 2 clusters", "1 trials are inconclusive: functions: unknown"},
 			Baseline: "lambda", Candidate: "functions", Trials: counts,
@@ -102,19 +121,25 @@ func TestTextIsAsInTheGoldenFiles(t *testing.T) {
 		if err := report.Text(&got, r, report.TextOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join("testdata", name+".txt")
-		if *update {
-			if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
+		golden(t, name+".txt", got.Bytes())
+	}
+}
+
+// golden compares got with a file of testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(string(want), got.String()); diff != "" {
-			t.Errorf("%s (-update writes it anew):\n%s", name, diff)
-		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-update writes it anew):\n%s", name, diff)
 	}
 }
 
@@ -252,4 +277,12 @@ func TestAnEmptyReportHasNoNulls(t *testing.T) {
 	if err := report.JSON(&doc, &r); err != nil || strings.Contains(doc.String(), "null") {
 		t.Error(fmt.Sprint(err), doc.String())
 	}
+}
+
+func TestSuggestionsAreRulesThatWantAReason(t *testing.T) {
+	var b bytes.Buffer
+	if err := report.Suggest(&b, reports()["noisy"]); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "suggest.yaml", b.Bytes())
 }

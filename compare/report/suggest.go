@@ -19,6 +19,10 @@ func Suggest(w io.Writer, r *compare.Report) error {
 		for _, line := range p.Evidence {
 			fmt.Fprintf(out, "  # %s\n", printable(line))
 		}
+		if p.Rule.Treat == "" {
+			fmt.Fprintf(out, "  # no rule is proposed for %s of %s: find out why\n", printable(p.Rule.At), printable(p.Rule.On[0]))
+			continue
+		}
 		entry, err := yaml.MarshalWithOptions([]proposedRule{{
 			At: p.Rule.At, Treat: p.Rule.Treat, On: p.Rule.On, Within: p.Rule.Within, Matches: p.Rule.Matches,
 		}}, yaml.Indent(2), yaml.IndentSequence(true), yaml.Flow(false))

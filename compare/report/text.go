@@ -32,6 +32,7 @@ func Text(w io.Writer, r *compare.Report, opts TextOptions) error {
 	for i := range r.Clusters {
 		t.cluster(i+1, &r.Clusters[i])
 	}
+	t.noise()
 	t.rules()
 	t.latency()
 	return t.Flush()
@@ -88,7 +89,15 @@ func (t *text) verdict(opts TextOptions) {
 }
 
 func (t *text) counts() {
-	columns := []string{"trials", "matched", "differed", "inconclusive", "unreplayable"}
+	columns := []string{"trials", "matched", "differed", "noisy", "inconclusive", "unreplayable"}
+	values := func(c compare.Counts) []any {
+		return []any{c.Total, c.Matched, c.Differed, c.Noisy, c.Inconclusive, c.Unreplayable}
+	}
+	if t.r.Trials.Noisy == 0 {
+		columns = slices.Delete(columns, 3, 4)
+		all := values
+		values = func(c compare.Counts) []any { return slices.Delete(all(c), 3, 4) }
+	}
 	digits := len(strconv.FormatInt(t.r.Trials.Total, 10))
 	wide := 2
 	for _, c := range columns {
@@ -101,11 +110,13 @@ func (t *text) counts() {
 		}
 		t.printf("\n")
 	}
-	count := func(name string, c compare.Counts) {
-		line(name, c.Total, c.Matched, c.Differed, c.Inconclusive, c.Unreplayable)
-	}
+	count := func(name string, c compare.Counts) { line(name, values(c)...) }
 	t.printf("\n")
-	line("", "trials", "matched", "differed", "inconclusive", "unreplayable")
+	header := make([]any, len(columns))
+	for i, c := range columns {
+		header[i] = c
+	}
+	line("", header...)
 	for _, name := range slices.Sorted(maps.Keys(t.r.Functions)) {
 		count(name, t.r.Functions[name].Trials)
 	}
