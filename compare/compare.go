@@ -16,6 +16,8 @@ import (
 type Options struct {
 	Baseline, Candidate string // names of outcomes
 	Rules               []Rule
+	Prices              map[string]*Price            // by the name of the outcome
+	Limits              map[string]map[string]Limits // by function and name of the outcome
 	// Salvage skips lines that are not trials, and tells how many, where they are errors otherwise.
 	Salvage bool
 	Workers int       // goroutines that compare; default: one a processor
@@ -182,7 +184,7 @@ func (c *comparison) report(f *findings) *Report {
 	for name, f := range s.functions {
 		r.Trials.add(f.counts)
 		r.Functions[name] = FunctionReport{Trials: f.counts, Shapes: f.shapes.forget()}
-		r.Latency[name] = f.stopwatch.report()
+		r.Latency[name] = f.stopwatch.report(&c.opts, c.opts.Limits[name])
 		differed[name] = f.counts.Differed
 		compared[name] = f.counts.Matched + f.counts.Differed
 	}

@@ -134,9 +134,15 @@ type Unchecked struct {
 type FunctionLatency struct {
 	Baseline  Percentiles `json:"baseline"`
 	Candidate Percentiles `json:"candidate"`
-	// Ratio has the candidate's over the baseline's, as an interval that covers the true ratio in at least 90 % of
-	// runs like this one.
-	Ratio map[string][2]float64 `json:"ratio"`
+	// Ratio has the candidate's over the baseline's, as an interval that covers the true ratio with 95 % confidence.
+	// A percentile is not there when there are too few trials to tell: 100 for p99.
+	Ratio      map[string][2]float64 `json:"ratio"`
+	Slower     *Slower               `json:"slower,omitempty"`
+	ColdStarts *ColdLatency          `json:"coldStarts,omitempty"`
+	Usage      struct {
+		Baseline  *Usage `json:"baseline,omitempty"`
+		Candidate *Usage `json:"candidate,omitempty"`
+	} `json:"usage"`
 }
 
 // Percentiles are durations in milliseconds.
@@ -146,4 +152,31 @@ type Percentiles struct {
 	P99   float64 `json:"p99"`
 	Count int64   `json:"count"`
 	Cold  int64   `json:"cold"` // cold starts, which are not among these
+}
+
+// Slower says whether the candidate is the slower one, by the test of Mann and Whitney.
+type Slower struct {
+	// Probability is how likely an invocation of the candidate takes longer than one of the baseline; 0.5 is neither.
+	Probability float64 `json:"probability"`
+	P           float64 `json:"p"` // of a deviation from 0.5 like this or larger, were neither the slower one
+}
+
+// ColdLatency compares the durations of cold starts, with their initialization.
+type ColdLatency struct {
+	Baseline  Percentiles           `json:"baseline"`
+	Candidate Percentiles           `json:"candidate"`
+	Ratio     map[string][2]float64 `json:"ratio"`
+}
+
+// Usage is what the invocations of one side have used of what its deployment has.
+type Usage struct {
+	LongestMS       float64  `json:"longestMs"`           // as the platform says, where it does
+	TimeoutMS       float64  `json:"timeoutMs,omitempty"` // of the config
+	TimeoutHeadroom *float64 `json:"timeoutHeadroom,omitempty"`
+	MemoryMB        float64  `json:"memoryMb,omitempty"` // the most; 0 when the platform does not say
+	MemoryLimitMB   float64  `json:"memoryLimitMb,omitempty"`
+	MemoryHeadroom  *float64 `json:"memoryHeadroom,omitempty"`
+	MeanBilledMS    float64  `json:"meanBilledMs"`
+	Billed          int64    `json:"billed"` // trials whose platform said what it bills; of others it is the duration
+	PricePerMillion *float64 `json:"pricePerMillion,omitempty"`
 }

@@ -51,7 +51,7 @@ func (s *summary) function(name string) *functionSummary {
 func (s *summary) add(t *replay.Trial, opts Options, r result) {
 	f := s.function(t.Function)
 	f.counts.count(r.class)
-	f.stopwatch.add(t, opts.Baseline, opts.Candidate)
+	f.stopwatch.add(t, &opts)
 	for name := range t.Outcomes {
 		s.names[name] = true
 	}
