@@ -177,7 +177,7 @@ func decodedKey(key string) string {
 func (o *Options) shiftsTime() bool {
 	for _, deployments := range o.Targets {
 		for _, d := range deployments {
-			if slices.ContainsFunc(d.Rewrite, func(r rewrite.Change) bool { return r.ShiftTime }) {
+			if slices.ContainsFunc(d.Rewrite, func(r rewrite.Change) bool { return r.ShiftsTime() }) {
 				return true
 			}
 		}

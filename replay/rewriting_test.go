@@ -161,12 +161,12 @@ func TestAFunctionBelievesWhatIsSignedAnewAndNoKeyIsTold(t *testing.T) {
 	opts := optionsFor(t, writeRecording(t, list...), verifier)
 	opts.Targets["create-order"][1].Rewrite = []rewrite.Change{
 		{Signing: rewrite.Signing{Sign: "github", Key: rewrite.Key{Key: "h00k"}}},
-		{At: "/body/at", ShiftTime: true},
+		{At: "/body/at", Set: text("1")},
 		{Header: "authorization", JWT: &rewrite.Token{
 			Key: rewrite.Key{Key: "t0ken"}, Alg: "HS256", ShiftTime: true, Set: map[string]any{"iss": "https://stg.example"},
 		}},
 	}
-	want := []replay.RewriteRef{{At: "sign github", How: "sign", Values: 3}, {At: "/body/at", How: "shift-time", Values: 3},
+	want := []replay.RewriteRef{{At: "sign github", How: "sign", Values: 3}, {At: "/body/at", How: "set", Values: 3},
 		{At: "header authorization", How: "jwt", Values: 2, Unsigned: 1}}
 	f, err := replay.Foresee(t.Context(), opts)
 	if err != nil || fmt.Sprint(f.Functions[0].Targets[1].Rewrite) != fmt.Sprint(want) {

@@ -66,11 +66,8 @@ func (w *walker) inBase64(text []byte, at []position) (edits []jsonval.Edit, enc
 		if err != nil || enc.EncodeToString(content) != string(text) {
 			continue
 		}
-		edits := w.plain(content, at)
-		if len(edits) == 0 {
-			return nil, true
-		}
-		return whole(text, enc.EncodeToString(jsonval.Splice(content, 0, edits))), true
+		changed := jsonval.Splice(content, 0, w.plain(content, at))
+		return whole(text, enc.EncodeToString(changed)), true
 	}
 	return nil, false
 }

@@ -100,6 +100,9 @@ func (r *Change) validateNamed() (own bool, err error) {
 	return true, err
 }
 
+// ShiftsTime reports whether the rule needs to know by how much times move.
+func (r *Change) ShiftsTime() bool { return r.ShiftTime || r.JWT != nil && r.JWT.ShiftTime }
+
 // Place is where the rule changes events, as the config says it.
 func (r *Change) Place() string {
 	switch {

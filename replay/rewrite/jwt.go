@@ -237,7 +237,7 @@ func parseToken(token string) (header, claims []byte, ok bool) {
 }
 
 func decodeObject(part string) (object []byte, ok bool) {
-	object, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	object, err := base64.RawURLEncoding.DecodeString(part)
 	return object, err == nil && json.Valid(object) && bytes.HasPrefix(bytes.TrimLeft(object, " \t\r\n"), []byte("{"))
 }
 

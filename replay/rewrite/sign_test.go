@@ -107,7 +107,7 @@ func TestWebhooksAreSignedAsTheirSendersDo(t *testing.T) {
 
 func TestAHeaderInListsIsSignedOverTheValueInLists(t *testing.T) {
 	r := rewriter(t, Change{Signing: Signing{Sign: "slack", Key: key("a")}})
-	const event = `{"headers":{"X-Slack-Signature":"x"},"multiValueHeaders":{"X-Slack-Signature":["x"],"x-slack-request-timestamp":["5"]},"body":"b"}`
+	const event = `{"headers":{"X-Slack-Signature":"x","X-Slack-Request-Timestamp":"4"},"multiValueHeaders":{"X-Slack-Signature":["x"],"x-slack-request-timestamp":["5"]},"body":"b"}`
 	got, counts, err := r.Event([]byte(event))
 	want := strings.ReplaceAll(event, `"x"`, `"v0=`+hex.EncodeToString(mac(sha256.New, "a", "v0:5:b"))+`"`)
 	if err != nil || string(got) != want || counts[0].Values != 2 {
@@ -119,10 +119,10 @@ func TestWhatASignatureWouldBeOverAndIsNotThereIsToldAndNothingChanges(t *testin
 	for name, event := range map[string]string{
 		"no timestamp":       `{"headers":{"x-slack-signature":"x"},"body":"b"}`,
 		"two of them":        `{"multiValueHeaders":{"x-slack-signature":["x"],"x-slack-request-timestamp":["1","2"]},"body":"b"}`,
-		"a body in no way":   `{"headers":{"x-slack-signature":"x","x-slack-request-timestamp":"1"},"body":"!","isBase64Encoded":true}`,
-		"a body that is one": `{"headers":{"x-slack-signature":"x","x-slack-request-timestamp":"1"},"body":{"a":1}}`,
+		"a body in no way":   `{"headers":{"x-slack-signature":"x","x-slack-request-timestamp":"1769803200"},"body":"!","isBase64Encoded":true}`,
+		"a body that is one": `{"headers":{"x-slack-signature":"x","x-slack-request-timestamp":"1769803200"},"body":{"a":1}}`,
 	} {
-		got, counts, err := rewriter(t, Change{Signing: Signing{Sign: "slack", Key: key("a")}}).Event([]byte(event))
+		got, counts, err := rewriter(t, Change{Signing: Signing{Sign: "slack", Key: key("a"), Fresh: true}}).Event([]byte(event))
 		if err != nil || string(got) != event || counts[0] != (Count{Unsigned: 1}) {
 			t.Errorf("%s: %s, %+v, %v", name, got, counts, err)
 		}
