@@ -111,7 +111,7 @@ func printFunction(w io.Writer, f replay.FunctionForecast, inFlight int) {
 		for _, rule := range t.Rewrite {
 			fmt.Fprintf(w, "    rewritten: %s, %s, %s\n", fit(rule.At, 48), rule.How, count(rule.Values, "value"))
 			if rule.Unsigned > 0 {
-				fmt.Fprintf(w, "      %d cannot be signed anew: redacted, or not of a form that is known\n", rule.Unsigned)
+				fmt.Fprintf(w, "      %s as recorded, which cannot be signed anew\n", count(rule.Unsigned, "value"))
 			}
 		}
 		for _, reason := range slices.Sorted(maps.Keys(t.Cannot)) {

@@ -50,9 +50,8 @@ func member(doc []byte, name string) (value []byte, ok bool) {
 	return value, ok
 }
 
-// inBase64 returns the edits of a text that is in base64, which puts it all in another one's place: there are none when
-// its content stays. Encoded is false for all other texts, and for base64 that would not be the same when it is
-// written again.
+// inBase64 returns the edits of a text that is in base64: one for all of it, or none when its content stays. Encoded is
+// false for all other texts, and for base64 that would not be the same when it is written again.
 func (w *walker) inBase64(text []byte, at []position) (edits []jsonval.Edit, encoded bool) {
 	for _, p := range at {
 		encoded = encoded || p.rule == isBase64 && p.next == len(p.pattern.segments)

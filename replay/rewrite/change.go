@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// A Change is a rule that changes events. Most change the values at one place: exactly one of At and Header says where,
-// and exactly one of Set, From with To, Namespace, ShiftTime and JWT how. Others know their places: exactly one of
-// Hosts, Bucket, Queue and Sign.
+// A Change is a rule that changes events. Most change the values at one place: exactly one of At and Header says
+// where, and exactly one of Set, From with To, Namespace, ShiftTime and JWT how. Others know their places: exactly one
+// of Hosts, Bucket, Queue and Sign.
 type Change struct {
 	// At is a JSON pointer (RFC 6901) into the event. A segment may be "*", for any, "**", for any number of them, or
 	// end in "*". It goes on into strings that hold a JSON object or array, as the body of an HTTP event may, and into

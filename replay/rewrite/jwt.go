@@ -295,8 +295,8 @@ func (s *jwtSigner) numericDate(after time.Duration) []byte {
 	return strconv.AppendInt(nil, s.opts.Now().Add(after).Unix(), 10)
 }
 
-// withMembers returns an object, which is valid JSON, with members that take the place of those of their names, or are
-// added at its end. All its other bytes stay.
+// withMembers returns an object, which is valid JSON, with members that take the place of those of their names, or
+// are added at its end. All its other bytes stay.
 func withMembers(object []byte, members []claim) []byte {
 	found := make(map[string]bool)
 	w := walker{src: object}

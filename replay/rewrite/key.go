@@ -25,8 +25,8 @@ type Key struct {
 // maxKeyFile is larger than any key.
 const maxKeyFile = 64 << 10
 
-// ReadKeys puts what is in key files, whose names are relative to dir, in their place. Rules that name one are not valid
-// before.
+// ReadKeys puts what is in key files, whose names are relative to dir, in their place. Rules that name one are not
+// valid before.
 func (r *Change) ReadKeys(dir string) error {
 	if r.JWT != nil {
 		if err := r.JWT.Key.read(dir); err != nil {

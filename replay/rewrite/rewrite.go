@@ -140,8 +140,8 @@ func (r *Change) compile(opts Options) ([]rule, error) {
 	return []rule{one}, nil
 }
 
-// Event returns an event as the rules make it, and what each of them did. All other bytes are those of event, which is
-// not changed, but for lengths and hashes that were right and no longer would be.
+// Event returns an event as the rules make it, and what each of them did. All other bytes are those of event, which
+// is not changed, but for lengths and hashes that were right and no longer would be.
 func (r *Rewriter) Event(event []byte) (rewritten []byte, counts []Count, err error) {
 	counts = make([]Count, r.changes)
 	if !json.Valid(event) {

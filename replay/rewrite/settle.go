@@ -21,8 +21,8 @@ type bodySum struct {
 	listed bool // the header has more in it than what is of the body
 }
 
-// Sources: RFC 9110 for content-length, RFC 1864 for content-md5, RFC 3230 for digest, RFC 9530 for content-digest and
-// repr-digest.
+// Sources: RFC 9110 for content-length, RFC 1864 for content-md5, RFC 3230 for digest, RFC 9530 for content-digest
+// and repr-digest.
 var bodySums = []bodySum{
 	{"content-length", []func([]byte) string{func(body []byte) string { return strconv.Itoa(len(body)) }}, false},
 	{"content-md5", []func([]byte) string{md5Of}, false},
@@ -47,8 +47,8 @@ func md5Of(body []byte) string    { sum := md5.Sum(body); return inBase64(sum[:]
 func sha256Of(body []byte) string { sum := sha256.Sum256(body); return inBase64(sum[:]) }
 func sha512Of(body []byte) string { sum := sha512.Sum512(body); return inBase64(sum[:]) }
 
-// settle returns a rewritten event in which lengths and hashes that were right in the recorded one are right again. All
-// others stay.
+// settle returns a rewritten event in which lengths and hashes that were right in the recorded one are right again.
+// All others stay.
 func settle(recorded, rewritten []byte) []byte {
 	was, err := jsonval.Parse(recorded)
 	if err != nil {
@@ -71,14 +71,15 @@ func settleBody(rs *rules, was, is jsonval.Value) {
 		return
 	}
 	for _, sum := range bodySums {
-		rs.add(rule{source: noSource, patterns: headerPatterns(sum.header), text: func(text []byte) ([]jsonval.Edit, verdict) {
+		text := func(text []byte) ([]jsonval.Edit, verdict) {
 			return whole(text, sum.again(string(text), before, after)), took
-		}})
+		}
+		rs.add(rule{source: noSource, patterns: headerPatterns(sum.header), text: text})
 	}
 }
 
-// bodyOf returns the body of an HTTP event as a function sees it, empty where there is none. ok is false when it is no
-// text, or is not the base64 that the event says it is.
+// bodyOf returns the body of an HTTP event as a function sees it, empty where there is none. ok is false when it is
+// no text, or is not the base64 that the event says it is.
 func bodyOf(event jsonval.Value) (body []byte, ok bool) {
 	v := event.At("body")
 	switch {

@@ -52,7 +52,7 @@ type webhook struct {
 
 // webhooks are the presets. Sources:
 // https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
-// https://shopify.dev/docs/apps/build/webhooks/subscribe/https#step-2-validate-the-origin-of-your-webhook-to-ensure-its-coming-from-shopify
+// https://shopify.dev/docs/apps/build/webhooks/subscribe/https
 // https://api.slack.com/authentication/verifying-requests-from-slack
 // https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 // https://docs.stripe.com/webhooks#verify-manually
@@ -239,8 +239,8 @@ func (r *Rewriter) sign(event []byte, counts []Count) []byte {
 	return event
 }
 
-// headersOf returns the headers of an HTTP event by their names in lower case. Those of multiValueHeaders win over those
-// of headers, which has the last of several.
+// headersOf returns the headers of an HTTP event by their names in lower case. Those of multiValueHeaders win over
+// those of headers, which has the last of several.
 func headersOf(event jsonval.Value) map[string][]string {
 	headers := make(map[string][]string)
 	for _, field := range []string{"headers", "multiValueHeaders"} {
@@ -275,20 +275,19 @@ type message struct {
 func (m *message) rules() *rules {
 	var rs rules
 	signs := func(old string) bool { _, ok := m.sign(old); return ok }
-	if m.time.kind == "header" && (m.fresh || m.shift) && slices.ContainsFunc(m.headers[m.header], signs) {
-		if now, ok := m.part(m.time, ""); ok {
-			rs.add(rule{source: noSource, patterns: headerPatterns(m.time.name), text: func(text []byte) ([]jsonval.Edit, verdict) {
-				return whole(text, now), took
-			}})
-		}
+	moves := m.time.kind == "header" && (m.fresh || m.shift)
+	if now, ok := m.part(m.time, ""); ok && moves && slices.ContainsFunc(m.headers[m.header], signs) {
+		text := func(text []byte) ([]jsonval.Edit, verdict) { return whole(text, now), took }
+		rs.add(rule{source: noSource, patterns: headerPatterns(m.time.name), text: text})
 	}
-	rs.add(rule{source: m.source, patterns: headerPatterns(m.header), text: func(text []byte) ([]jsonval.Edit, verdict) {
+	text := func(text []byte) ([]jsonval.Edit, verdict) {
 		made, ok := m.sign(string(text))
 		if !ok {
 			return nil, unsigned
 		}
 		return whole(text, made), took
-	}})
+	}
+	rs.add(rule{source: m.source, patterns: headerPatterns(m.header), text: text})
 	return &rs
 }
 
