@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"tandem/capture/jsonval"
 )
 
 // A pattern is a pointer that was split, or the place of a header.
@@ -22,18 +24,9 @@ func headerPatterns(name string) []pattern {
 }
 
 func parsePattern(at string) ([]string, error) {
-	if !strings.HasPrefix(at, "/") {
-		return nil, fmt.Errorf("at: %q is not a JSON pointer: it starts with a slash, such as /body/orderId", at)
-	}
-	segments := strings.Split(at[1:], "/")
-	for i, s := range segments {
-		if rest := strings.NewReplacer("~0", "", "~1", "").Replace(s); strings.Contains(rest, "~") {
-			return nil, fmt.Errorf("at: %q is not a JSON pointer: write ~0 for ~ and ~1 for /", at)
-		}
-		if star := strings.IndexByte(s, '*'); star >= 0 && s != "**" && star != len(s)-1 {
-			return nil, fmt.Errorf("at: %q: a segment has * only at its end, and ** only alone", at)
-		}
-		segments[i] = strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~")
+	segments, err := jsonval.SplitPattern(at)
+	if err != nil {
+		return nil, fmt.Errorf("at: %w", err)
 	}
 	return segments, nil
 }
