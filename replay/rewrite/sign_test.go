@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // slackBody, its secret and its signature are Slack's own example:
@@ -153,4 +154,26 @@ func TestSigningAgainChangesNothing(t *testing.T) {
 	if err != nil || err2 != nil || string(once) != string(twice) || string(once) == string(event) || !json.Valid(once) {
 		t.Errorf("%s became\n %s and\n %s", event, once, twice)
 	}
+}
+
+// A template whose parts are put in for themselves is the text that it was read from.
+func FuzzTemplates(f *testing.F) {
+	for _, s := range []string{"{body}", "v0:{header:x-t}:{body}", "t={field:t},{body}", "{{body}}", "{}", "{header:}", "a{b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		parts, err := parseTemplate(s, "{body}", "body")
+		if err != nil || utf8.RuneCountInString(s) < len(s) { // names lose their case
+			return
+		}
+		got, ok := parts.expand(func(p part) (string, bool) {
+			if p.name == "" {
+				return "{" + p.kind + "}", true
+			}
+			return "{" + p.kind + ":" + p.name + "}", true
+		})
+		if !ok || s != "" && !strings.EqualFold(got, s) {
+			t.Fatalf("%q is %q", s, got)
+		}
+	})
 }
