@@ -8,34 +8,6 @@ import (
 	"strings"
 )
 
-// parsePattern splits a JSON pointer (RFC 6901) whose segments may be "*", "**" or end in "*".
-func parsePattern(at string) ([]string, error) {
-	if at == "" || at[0] != '/' {
-		return nil, fmt.Errorf("%q is not a JSON pointer: it starts with a slash, such as /body/orderId", at)
-	}
-	segments := strings.Split(at[1:], "/")
-	for i, s := range segments {
-		for rest := s; ; {
-			tilde := strings.IndexByte(rest, '~')
-			if tilde < 0 {
-				break
-			}
-			if rest = rest[tilde+1:]; rest == "" || (rest[0] != '0' && rest[0] != '1') {
-				return nil, fmt.Errorf("%q is not a JSON pointer: write ~0 for ~ and ~1 for /", at)
-			}
-		}
-		if star := strings.IndexByte(s, '*'); star >= 0 && s != "**" && star != len(s)-1 {
-			return nil, fmt.Errorf("%q: a segment has * only at its end, and ** only alone", at)
-		}
-		segments[i] = unescape(s)
-	}
-	return segments, nil
-}
-
-func unescape(segment string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(segment, "~1", "/"), "~0", "~")
-}
-
 // child returns the pointer to a member or an element of what path points to.
 func child(path, segment string) string {
 	return path + "/" + strings.ReplaceAll(strings.ReplaceAll(segment, "~", "~0"), "/", "~1")

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"tandem/capture/jsonval"
 )
 
 // A Treatment says in what way a rule takes two values as equal.
@@ -62,7 +64,7 @@ type rule struct {
 func compileRule(r Rule) (*rule, error) {
 	c := &rule{Rule: r}
 	var err error
-	if c.path, err = parsePattern(r.At); err != nil {
+	if c.path, err = jsonval.SplitPattern(r.At); err != nil {
 		return nil, fmt.Errorf("at: %w", err)
 	}
 	if strings.TrimSpace(r.Why) == "" {

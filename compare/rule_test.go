@@ -82,7 +82,7 @@ func TestPresetsAreValidAndKnown(t *testing.T) {
 
 func mustPath(t *testing.T, at string) []string {
 	t.Helper()
-	path, err := parsePattern(at)
+	path, err := jsonval.SplitPattern(at)
 	if err != nil {
 		t.Fatal(err)
 	}

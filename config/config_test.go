@@ -175,6 +175,77 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 	}
 }
 
+func TestRewritingIsReadWithItsKeysAndKeyFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hook.key"), []byte("from a file\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const text = `version: 1
+functions:
+  f:
+    functions:
+      http: {url: "http://localhost:1/x"}
+      rewrite:
+        - {sign: github, key: "${HOOK}"}
+        - {sign: stripe, key-file: hook.key, fresh: true}
+        - {sign: hmac, header: x-sig, hash: sha512, encoding: base64, over: "{header:x-time}.{body}",
+           value: "t={field:t},s={signature}", time: "{field:t}", shift-time: true, key: a2V5, key-encoding: base64}
+        - {header: authorization, jwt: {key: "${HOOK}", alg: HS256, kid: k1, shift-time: true, set: {iss: x, n: 9007199254740993, aud: [a]}}}
+        - {at: /cookies/*, jwt: {key-file: hook.key, alg: HS256, lifetime: 1h, claims: {sub: qa, act: {sub: b}}}}
+        - {hosts: {from: a.example, to: b.example}}
+        - {bucket: {from: a, to: b}}
+        - {queue: {from: a, to: b}}
+`
+	vars := env(map[string]string{"HOOK": "h00k: {"})
+	c, err := Parse(filepath.Join(dir, "tandem.yaml"), []byte(text), vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := c.Functions["f"].Functions.Rewrite
+	var got []string
+	for _, r := range rules {
+		got = append(got, r.Place()+" "+r.How())
+	}
+	const want = "sign github sign|sign stripe sign|header x-sig sign|header authorization jwt|/cookies/* jwt|hosts rename|bucket rename|queue rename"
+	if strings.Join(got, "|") != want {
+		t.Errorf("the rules are %v, want %s", got, want)
+	}
+	if k := rules[1].Signing.Key.Key; k != "from a file" {
+		t.Errorf("the file's key is %q", k)
+	}
+	if r := rules[2]; r.Hash != "sha512" || r.Over != "{header:x-time}.{body}" || r.Signing.Key.KeyEncoding != "base64" || !r.ShiftTime {
+		t.Errorf("the general form is %+v", r.Signing)
+	}
+	if r := rules[3].JWT; r.Key.Key != "h00k: {" || fmt.Sprint(r.Set) != "map[aud:[a] iss:x n:9007199254740993]" || !r.ShiftTime {
+		t.Errorf("the token is %+v", r)
+	}
+	if r := rules[4].JWT; r.Key.Key != "from a file" || r.Lifetime != "1h" || fmt.Sprint(r.Claims) != "map[act:map[sub:b] sub:qa]" {
+		t.Errorf("the token is %+v", r)
+	}
+	for _, tt := range []struct {
+		name, from, to string
+		line           int
+		want           string
+	}{
+		{"no preset", "sign: github", "sign: gitlab", 7, `sign: "gitlab" is none of hmac, github`},
+		{"no key file", "key-file: hook.key, fresh", "key-file: none.key, fresh", 8, "key-file: stat"},
+		{"a folder", "key-file: hook.key, fresh", "key-file: ., fresh", 8, "is not a file"},
+		{"two keys", "key-file: hook.key, fresh", "key-file: hook.key, key: x, fresh", 8, "key-file: it and key"},
+		{"a key that is none", "alg: HS256, kid", "alg: RS256, kid", 11, "jwt: key: it is not the private key"},
+		{"an unknown key", "kid: k1", "keyid: k1", 11, `no key "keyid"`},
+		{"a name without another", "from: a.example, ", "", 13, "hosts: from and to"},
+	} {
+		changed := strings.Replace(text, tt.from, tt.to, 1)
+		_, err := Parse(filepath.Join(dir, "tandem.yaml"), []byte(changed), vars)
+		var at *Error
+		if !errors.As(err, &at) || at.Line != tt.line || !strings.Contains(err.Error(), tt.want) || changed == text {
+			t.Errorf("%s: %v, want line %d and %q", tt.name, err, tt.line, tt.want)
+		} else if strings.Contains(err.Error(), "h00k") || strings.Contains(err.Error(), "from a file") {
+			t.Errorf("%s: the error has the key: %v", tt.name, err)
+		}
+	}
+}
+
 func TestBothSidesMayNotHaveOneStore(t *testing.T) {
 	const f, g = "functions:\n  f:\n    lambda: {function: f, %s}\n    functions: {handler: {url: \"http://h:1/x\"}, %s}\n",
 		"  g:\n    lambda: {function: g, %s}\n    functions: {http: {url: \"http://h:2/{path}\"}, %s}\n"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -272,8 +273,12 @@ func (l *loader) checkRewriting(c *Config) error {
 			sides["functions"] = f.Functions.Rewrite
 		}
 		for side, rules := range sides {
-			for i, r := range rules {
-				if err := r.Validate(); err != nil {
+			for i := range rules {
+				err := rules[i].ReadKeys(filepath.Dir(l.name))
+				if err == nil {
+					err = rules[i].Validate()
+				}
+				if err != nil {
 					key, _, _ := strings.Cut(err.Error(), ":")
 					return l.fail(err, "functions", name, side, "rewrite", i, key)
 				}

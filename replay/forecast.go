@@ -202,6 +202,9 @@ func (f *foreseer) tell(out *Forecast) {
 		function := f.functions[name]
 		out.EventBytes += function.EventBytes
 		for i := range function.Targets {
+			if r := f.targets[name][i].rewriting; r != nil {
+				tellRules(function.Targets[i].Rewrite, r.checked)
+			}
 			function.Targets[i].Sent = function.Fired * int64(f.opts.Repeat) * int64(f.opts.rounds())
 		}
 		out.Functions = append(out.Functions, *function)

@@ -271,7 +271,7 @@ func (e *engine) tell(m *RunManifest) {
 			if d.Name == ref.Name {
 				e.limits[ref.Function][j].tell(ref)
 				if r := e.targets[ref.Function][j].rewriting; r != nil {
-					r.tell(ref)
+					tellRules(ref.Rewrite, r.fired)
 				}
 			}
 		}

@@ -18,10 +18,13 @@ import (
 
 // A RewriteRef says what a rule of a target's rewriting did, without the values that it put in.
 type RewriteRef struct {
-	At  string `json:"at"` // a JSON pointer, or "header NAME"
+	At  string `json:"at"` // a JSON pointer, "header NAME", or the rule's own name
 	How string `json:"how"`
-	// Values counts those that it took, in the last session. A rule with none was of no use.
+	// Values counts those that it took, in the last session; in a [Forecast], with each invocation once. A rule with
+	// none was of no use.
 	Values int64 `json:"values"`
+	// Unsigned counts those with tokens and signatures that it could not make anew, and left.
+	Unsigned int64 `json:"unsigned,omitempty"`
 }
 
 func rewriteRefs(rules []rewrite.Change) []RewriteRef {
@@ -38,7 +41,17 @@ type rewriting struct {
 	target   Target
 	check    func(*capture.Invocation) error
 	rewriter *rewrite.Rewriter
-	counts   []atomic.Int64 // of values, by rule
+	fired    []ruleCount // by rule
+	checked  []ruleCount
+}
+
+type ruleCount struct{ values, unsigned atomic.Int64 }
+
+func addCounts(to []ruleCount, counts []rewrite.Count) {
+	for i, n := range counts {
+		to[i].values.Add(n.Values)
+		to[i].unsigned.Add(n.Unsigned)
+	}
 }
 
 // newRewriting needs valid rules.
@@ -48,15 +61,16 @@ func newRewriting(target Target, check func(*capture.Invocation) error, rules []
 	if err != nil {
 		panic(fmt.Sprintf("rules that Options.withDefaults has validated: %v", err))
 	}
-	return &rewriting{target, check, rewriter, make([]atomic.Int64, len(rules))}
+	return &rewriting{target, check, rewriter, make([]ruleCount, len(rules)), make([]ruleCount, len(rules))}
 }
 
 // Check implements [Checker].
 func (r *rewriting) Check(inv *capture.Invocation) error {
-	changed, _, err := r.rewrite(inv)
+	changed, counts, err := r.rewrite(inv)
 	if err != nil {
 		return err
 	}
+	addCounts(r.checked, counts)
 	return r.check(changed)
 }
 
@@ -66,9 +80,7 @@ func (r *rewriting) Fire(ctx context.Context, inv *capture.Invocation) (*capture
 	if err != nil {
 		return Unreplayable("%v", err), nil
 	}
-	for i, n := range counts {
-		r.counts[i].Add(n)
-	}
+	addCounts(r.fired, counts)
 	out, err := r.target.Fire(ctx, changed)
 	if out != nil && len(out.Records) > 0 && changed != inv {
 		out.Records = recordedFates(out.Records, inv.Event, changed.Event)
@@ -76,7 +88,7 @@ func (r *rewriting) Fire(ctx context.Context, inv *capture.Invocation) (*capture
 	return out, err
 }
 
-func (r *rewriting) rewrite(inv *capture.Invocation) (*capture.Invocation, []int64, error) {
+func (r *rewriting) rewrite(inv *capture.Invocation) (*capture.Invocation, []rewrite.Count, error) {
 	event, counts, err := r.rewriter.Event(inv.Event)
 	if err != nil || bytes.Equal(event, inv.Event) {
 		return inv, counts, err
@@ -88,10 +100,10 @@ func (r *rewriting) rewrite(inv *capture.Invocation) (*capture.Invocation, []int
 	return &changed, counts, nil
 }
 
-// tell completes the manifest.
-func (r *rewriting) tell(ref *TargetRef) {
-	for i := range ref.Rewrite {
-		ref.Rewrite[i].Values = r.counts[i].Load()
+// tellRules completes what is said of rules.
+func tellRules(refs []RewriteRef, counts []ruleCount) {
+	for i := range refs {
+		refs[i].Values, refs[i].Unsigned = counts[i].values.Load(), counts[i].unsigned.Load()
 	}
 }
 
@@ -165,7 +177,7 @@ func decodedKey(key string) string {
 func (o *Options) shiftsTime() bool {
 	for _, deployments := range o.Targets {
 		for _, d := range deployments {
-			if slices.ContainsFunc(d.Rewrite, func(r rewrite.Change) bool { return r.ShiftTime }) {
+			if slices.ContainsFunc(d.Rewrite, func(r rewrite.Change) bool { return r.ShiftsTime() }) {
 				return true
 			}
 		}

@@ -1,14 +1,21 @@
 package replay_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"tandem/capture"
 	"tandem/replay"
@@ -112,6 +119,78 @@ func TestAResumedRunRewritesAlike(t *testing.T) {
 				t.Errorf("%s was sent %s, which is not the run's", side, body)
 			}
 		}
+	}
+}
+
+// A verifier is a function that answers 401 to what it would not believe.
+func verifier(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	mac := hmac.New(sha256.New, []byte("h00k"))
+	mac.Write(body)
+	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	claims := new(jwt.RegisteredClaims)
+	_, err := jwt.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return []byte("t0ken"), nil },
+		jwt.WithValidMethods([]string{"HS256"}), jwt.WithExpirationRequired(), jwt.WithIssuer("https://stg.example"))
+	switch {
+	case r.Header.Get("X-Hub-Signature-256") != fmt.Sprintf("sha256=%x", mac.Sum(nil)):
+		http.Error(w, "signature", http.StatusUnauthorized)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusUnauthorized)
+	default:
+		fmt.Fprint(w, claims.Subject)
+	}
+}
+
+func TestAFunctionBelievesWhatIsSignedAnewAndNoKeyIsTold(t *testing.T) {
+	list := orders(3)
+	at := time.Now().Add(-90 * time.Hour).Truncate(time.Second)
+	for i, inv := range list {
+		inv.Time = at
+		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+			"iss": "https://prod.example", "sub": fmt.Sprintf("u%d", i), "exp": at.Add(time.Hour).Unix(),
+		}).SignedString([]byte("production's"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 2 {
+			token = "redacted-0123456789abcdef"
+		}
+		inv.Event = fmt.Appendf(nil, `{"version":"2.0","rawPath":"/x","headers":{"authorization":"Bearer %s","x-hub-signature-256":"sha256=00"},`+
+			`"requestContext":{"http":{"method":"POST"}},"body":"{\"at\":%d}"}`, token, at.Unix())
+	}
+	opts := optionsFor(t, writeRecording(t, list...), verifier)
+	opts.Targets["create-order"][1].Rewrite = []rewrite.Change{
+		{Signing: rewrite.Signing{Sign: "github", Key: rewrite.Key{Key: "h00k"}}},
+		{At: "/body/at", Set: text("1")},
+		{Header: "authorization", JWT: &rewrite.Token{
+			Key: rewrite.Key{Key: "t0ken"}, Alg: "HS256", ShiftTime: true, Set: map[string]any{"iss": "https://stg.example"},
+		}},
+	}
+	want := []replay.RewriteRef{{At: "sign github", How: "sign", Values: 3}, {At: "/body/at", How: "set", Values: 3},
+		{At: "header authorization", How: "jwt", Values: 2, Unsigned: 1}}
+	f, err := replay.Foresee(t.Context(), opts)
+	if err != nil || fmt.Sprint(f.Functions[0].Targets[1].Rewrite) != fmt.Sprint(want) {
+		t.Errorf("foreseen %+v, %v; want %+v", f, err, want)
+	}
+	m, err := replay.Run(t.Context(), t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if refs := m.Targets[1].Rewrite; fmt.Sprint(refs) != fmt.Sprint(want) {
+		t.Errorf("the manifest tells of %+v, want %+v", refs, want)
+	}
+	trials, _ := readRun(t, opts.Dir)
+	for id, status := range map[string]int{"i0": 200, "i1": 200, "i2": 401} {
+		if out := trials[id].Outcomes["functions"]; out.HTTP == nil || out.HTTP.Status != status {
+			t.Errorf("%s: %+v %+v, want %d", id, out, out.HTTP, status)
+		}
+		if out := trials[id].Outcomes["lambda"]; out.HTTP == nil || out.HTTP.Status != 401 {
+			t.Errorf("%s: what was recorded is believed: %+v", id, out)
+		}
+	}
+	manifest, err := os.ReadFile(filepath.Join(opts.Dir, "manifest.json"))
+	if err != nil || bytes.Contains(manifest, []byte("h00k")) || bytes.Contains(manifest, []byte("t0ken")) {
+		t.Errorf("the manifest has a key: %s, %v", manifest, err)
 	}
 }
 

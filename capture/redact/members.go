@@ -69,7 +69,7 @@ func (w *walker) naming(name span) place {
 // settle makes the lengths and hashes of an object, all of which was seen, fit its contents again.
 func (w *walker) settle(o *members, lengths int) {
 	if o.attributes.edited() && o.attributesMD5.end > 0 {
-		w.rehash(o.attributesMD5.span, o.attributes, md5OfAttributes)
+		w.rehash(o.attributesMD5.span, o.attributes, MD5OfAttributes)
 	}
 	if !o.body.edited() || w.src[o.body.start] != '"' {
 		return

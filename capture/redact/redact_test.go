@@ -440,7 +440,7 @@ func quotedMD5(text string) string {
 func TestTheHashOfAttributesFitsAgain(t *testing.T) {
 	r := newRedactor(t)
 	attributes := `{"n":{"stringValue":"7","dataType":"Number"},"token":{"stringValue":"hunter2","dataType":"String"}}`
-	in := `{"messageAttributes":` + attributes + `,"md5OfMessageAttributes":"` + md5OfAttributes([]byte(attributes)) + `"}`
+	in := `{"messageAttributes":` + attributes + `,"md5OfMessageAttributes":"` + MD5OfAttributes([]byte(attributes)) + `"}`
 	var doc struct {
 		MessageAttributes      json.RawMessage
 		MD5OfMessageAttributes string
@@ -448,7 +448,7 @@ func TestTheHashOfAttributesFitsAgain(t *testing.T) {
 	if err := json.Unmarshal([]byte(event(t, r, in)), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if got := md5OfAttributes(doc.MessageAttributes); got != doc.MD5OfMessageAttributes || bytes.Contains(doc.MessageAttributes, []byte("hunter2")) {
+	if got := MD5OfAttributes(doc.MessageAttributes); got != doc.MD5OfMessageAttributes || bytes.Contains(doc.MessageAttributes, []byte("hunter2")) {
 		t.Errorf("%s has the hash %s, not %s", doc.MessageAttributes, got, doc.MD5OfMessageAttributes)
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"tandem/capture/jsonval"
 )
 
-// md5OfAttributes returns the hash that SQS has of the attributes of a message, which are as events have them.
+// MD5OfAttributes returns the hash that SQS has of the attributes of a message, which are as events have them.
 // Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html
 // (calculating the MD5 message digest for message attributes).
-func md5OfAttributes(attributes []byte) string {
+func MD5OfAttributes(attributes []byte) string {
 	doc, err := jsonval.Parse(attributes)
 	if err != nil {
 		return ""

@@ -98,6 +98,9 @@ func IsIDToken(id string) bool {
 	return isUUID([]byte(id)) && strings.EqualFold(id[:len(hexMark)], hexMark)
 }
 
+// IsJWTToken reports whether text, a JWT, is what stands for one.
+func IsJWTToken(text string) bool { return strings.HasPrefix(text, jwtHeader+"."+jwtMark) }
+
 // MayHoldToken reports whether there can be a token in text, which is not encoded. Tokens of a single digit aside, it is
 // false only where there is none.
 func MayHoldToken(text string) bool {

@@ -181,18 +181,19 @@ func runSummary(m *replay.RunManifest) string {
 				ref.Name, count(ref.Throttled, "request"), ref.Function, ref.LowestInFlight)
 		}
 	}
-	return s + uselessRules(m) + lateness(m)
+	return s + rewriting(m) + lateness(m)
 }
 
-// uselessRules names the rules of rewriting that took no value, in a run that was made in one session.
-func uselessRules(m *replay.RunManifest) (s string) {
-	if len(m.Resumed) > 0 {
-		return ""
-	}
+// rewriting names the rules that took no value, in a run that was made in one session, and what was not signed anew.
+func rewriting(m *replay.RunManifest) (s string) {
 	for _, ref := range m.Targets {
 		for _, rule := range ref.Rewrite {
-			if rule.Values == 0 {
-				s += fmt.Sprintf("\n  the rewrite at %s for %s of %s took no value", rule.At, ref.Name, ref.Function)
+			where := fmt.Sprintf("\n  the rewrite at %s for %s of %s", rule.At, ref.Name, ref.Function)
+			switch {
+			case rule.Unsigned > 0:
+				s += fmt.Sprintf("%s left %s as recorded, which cannot be signed anew", where, count(rule.Unsigned, "value"))
+			case rule.Values == 0 && len(m.Resumed) == 0:
+				s += where + " took no value"
 			}
 		}
 	}

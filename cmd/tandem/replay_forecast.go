@@ -109,7 +109,10 @@ func printFunction(w io.Writer, f replay.FunctionForecast, inFlight int) {
 	for _, t := range f.Targets {
 		fmt.Fprintf(w, "  %s: %s\n    %s\n", t.Name, fit(t.Address, 64), terms(t, inFlight))
 		for _, rule := range t.Rewrite {
-			fmt.Fprintf(w, "    rewritten: %s, %s\n", fit(rule.At, 48), rule.How)
+			fmt.Fprintf(w, "    rewritten: %s, %s, %s\n", fit(rule.At, 48), rule.How, count(rule.Values, "value"))
+			if rule.Unsigned > 0 {
+				fmt.Fprintf(w, "      %s as recorded, which cannot be signed anew\n", count(rule.Unsigned, "value"))
+			}
 		}
 		for _, reason := range slices.Sorted(maps.Keys(t.Cannot)) {
 			fmt.Fprintf(w, "    %d cannot be sent:\n      %s\n", t.Cannot[reason], fit(reason, 74))

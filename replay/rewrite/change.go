@@ -3,35 +3,54 @@ package rewrite
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 )
 
-// A Change is a rule that changes the values at one place of events. Exactly one of At and Header says where, and
-// exactly one of Set, From with To, Namespace and ShiftTime how.
+// A Change is a rule that changes events. Most change the values at one place: exactly one of At and Header says
+// where, and exactly one of Set, From with To, Namespace, ShiftTime and JWT how. Others know their places: exactly one
+// of Hosts, Bucket, Queue and Sign.
 type Change struct {
 	// At is a JSON pointer (RFC 6901) into the event. A segment may be "*", for any, "**", for any number of them, or
-	// end in "*". It goes on into strings that hold a JSON object or array, as the body of an HTTP event may.
-	At string `yaml:"at" json:"at,omitempty"`
+	// end in "*". It goes on into strings that hold a JSON object or array, as the body of an HTTP event may, and into
+	// the base64 of a body or of a record.
+	At string `yaml:"at"`
 	// Header is the name of a header of an HTTP event, in whatever case.
-	Header string `yaml:"header" json:"header,omitempty"`
+	Header string `yaml:"header"`
 
 	// Set takes the place of strings, and of numbers, true, false and null where it is one of these, too.
-	Set *string `yaml:"set" json:"set,omitempty"`
+	Set *string `yaml:"set"`
 	// From is replaced by To wherever it stands in strings.
-	From string  `yaml:"from" json:"from,omitempty"`
-	To   *string `yaml:"to" json:"to,omitempty"`
+	From string  `yaml:"from"`
+	To   *string `yaml:"to"`
 	// Namespace makes IDs the run's own: a UUID becomes another UUID, any other text gets a suffix. In one run equal
 	// ones stay equal, at all targets.
-	Namespace bool `yaml:"namespace" json:"namespace,omitempty"`
-	// ShiftTime moves times by what makes the newest event of the recording one of now. See [Options].
-	ShiftTime bool `yaml:"shift-time" json:"shiftTime,omitempty"`
+	Namespace bool `yaml:"namespace"`
+	// ShiftTime moves times by what makes the newest event of the recording one of now. See [Options]. With Sign it is
+	// the time that is signed which moves.
+	ShiftTime bool `yaml:"shift-time"`
+	// JWT signs tokens anew.
+	JWT *Token `yaml:"jwt"`
+
+	// Hosts, Bucket and Queue give another name to what has exactly this one, wherever events have it.
+	Hosts  *Rename `yaml:"hosts"`
+	Bucket *Rename `yaml:"bucket"`
+	Queue  *Rename `yaml:"queue"`
+
+	Signing `yaml:",inline"`
 }
 
-// Validate returns an error that begins with the key that is wrong.
+// A Rename gives another name to a host, a bucket or a queue.
+type Rename struct {
+	From string `yaml:"from"`
+	To   string `yaml:"to"`
+}
+
+// Validate returns an error that begins with the key that is wrong. It never has a key to sign with in it.
 func (r *Change) Validate() error {
+	if own, err := r.validateNamed(); own || err != nil {
+		return err
+	}
 	ways := 0
-	for _, set := range []bool{r.Set != nil, r.From != "" || r.To != nil, r.Namespace, r.ShiftTime} {
+	for _, set := range []bool{r.Set != nil, r.From != "" || r.To != nil, r.Namespace, r.ShiftTime, r.JWT != nil} {
 		if set {
 			ways++
 		}
@@ -40,126 +59,82 @@ func (r *Change) Validate() error {
 	case (r.At == "") == (r.Header == ""):
 		return errors.New("at: a rule has either at, a JSON pointer, or header")
 	case ways != 1:
-		return errors.New("at: a rule has one of set, from with to, namespace and shift-time")
+		return errors.New("at: a rule has one of set, from with to, namespace, shift-time and jwt")
 	case (r.From == "") != (r.To == nil):
 		return errors.New("from: from and to go together")
-	case r.Header != "":
+	case r.JWT != nil:
+		if _, err := r.JWT.signer(); err != nil {
+			return fmt.Errorf("jwt: %w", err)
+		}
+	}
+	if r.Header != "" {
 		return nil
 	}
 	_, err := parsePattern(r.At)
 	return err
 }
 
+// validateNamed validates the rules that know their places. Own is false for all others.
+func (r *Change) validateNamed() (own bool, err error) {
+	names := 0
+	for key, rename := range map[string]*Rename{"hosts": r.Hosts, "bucket": r.Bucket, "queue": r.Queue} {
+		if rename != nil {
+			names++
+			if rename.From == "" || rename.To == "" {
+				err = fmt.Errorf("%s: from and to are names, and go together", key)
+			}
+		}
+	}
+	plain := r.Set != nil || r.From != "" || r.To != nil || r.Namespace || r.JWT != nil || r.At != ""
+	switch {
+	case r.Sign == "" && r.Signing != (Signing{}):
+		return true, errors.New("sign: key, hash, encoding, over, value, time and fresh go with it, or into jwt")
+	case names == 0 && r.Sign == "":
+		return false, nil
+	case names > 1 || names == 1 && (r.Sign != "" || r.ShiftTime || r.Header != "") || plain:
+		return true, errors.New("at: hosts, bucket, queue and sign are rules of their own, whose places are known")
+	case err != nil || names == 1:
+		return true, err
+	}
+	_, err = r.signatures()
+	return true, err
+}
+
+// ShiftsTime reports whether the rule needs to know by how much times move.
+func (r *Change) ShiftsTime() bool { return r.ShiftTime || r.JWT != nil && r.JWT.ShiftTime }
+
 // Place is where the rule changes events, as the config says it.
 func (r *Change) Place() string {
-	if r.Header != "" {
+	switch {
+	case r.Header != "":
 		return "header " + r.Header
+	case r.At != "":
+		return r.At
+	case r.Sign != "":
+		return "sign " + r.Sign
+	case r.Hosts != nil:
+		return "hosts"
+	case r.Bucket != nil:
+		return "bucket"
 	}
-	return r.At
+	return "queue"
 }
 
 // How is what the rule does, without the values that it puts in, which may be secret.
 func (r *Change) How() string {
 	switch {
+	case r.Sign != "":
+		return "sign"
+	case r.JWT != nil:
+		return "jwt"
 	case r.Set != nil:
 		return "set"
 	case r.Namespace:
 		return "namespace"
 	case r.ShiftTime:
 		return "shift-time"
+	case r.From != "":
+		return "from-to"
 	}
-	return "from-to"
-}
-
-// A pattern is a pointer that was split, or the place of a header.
-type pattern struct {
-	segments []string
-	fold     bool // the case of segments does not matter
-}
-
-func (r *Change) patterns() ([]pattern, error) {
-	if r.Header != "" {
-		return []pattern{
-			{[]string{"headers", r.Header}, true},
-			{[]string{"headers", r.Header, "*"}, true}, // a list of values
-			{[]string{"multiValueHeaders", r.Header, "*"}, true},
-		}, nil
-	}
-	segments, err := parsePattern(r.At)
-	return []pattern{{segments, false}}, err
-}
-
-func parsePattern(at string) ([]string, error) {
-	if !strings.HasPrefix(at, "/") {
-		return nil, fmt.Errorf("at: %q is not a JSON pointer: it starts with a slash, such as /body/orderId", at)
-	}
-	segments := strings.Split(at[1:], "/")
-	for i, s := range segments {
-		if rest := strings.NewReplacer("~0", "", "~1", "").Replace(s); strings.Contains(rest, "~") {
-			return nil, fmt.Errorf("at: %q is not a JSON pointer: write ~0 for ~ and ~1 for /", at)
-		}
-		if star := strings.IndexByte(s, '*'); star >= 0 && s != "**" && star != len(s)-1 {
-			return nil, fmt.Errorf("at: %q: a segment has * only at its end, and ** only alone", at)
-		}
-		segments[i] = strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~")
-	}
-	return segments, nil
-}
-
-// matches reports whether a segment of the pattern takes one of a document.
-func (p *pattern) matches(segment, name string) bool {
-	if prefix, ok := strings.CutSuffix(segment, "*"); ok {
-		return strings.HasPrefix(name, prefix)
-	}
-	return segment == name || p.fold && strings.EqualFold(segment, name)
-}
-
-// A position is how much of a rule's pattern has been walked.
-type position struct {
-	rule    int
-	pattern *pattern
-	next    int
-}
-
-// skipped appends p, and the positions behind each "**" that may stand for nothing.
-func skipped(to []position, p position) []position {
-	if slices.Contains(to, p) {
-		return to
-	}
-	to = append(to, p)
-	if p.next < len(p.pattern.segments) && p.pattern.segments[p.next] == "**" {
-		p.next++
-		return skipped(to, p)
-	}
-	return to
-}
-
-// child returns the positions of a member or an element.
-func child(at []position, name string) []position {
-	var below []position
-	for _, p := range at {
-		if p.next == len(p.pattern.segments) {
-			continue
-		}
-		segment := p.pattern.segments[p.next]
-		if segment == "**" {
-			below = skipped(below, p)
-		} else if p.pattern.matches(segment, name) {
-			p.next++
-			below = skipped(below, p)
-		}
-	}
-	return below
-}
-
-// ending returns the rule declared first whose pattern ends here and that change makes something of.
-func ending(at []position, change func(rule int) bool) bool {
-	var rules []int
-	for _, p := range at {
-		if p.next == len(p.pattern.segments) {
-			rules = append(rules, p.rule)
-		}
-	}
-	slices.Sort(rules)
-	return slices.ContainsFunc(slices.Compact(rules), change)
+	return "rename"
 }

@@ -3,9 +3,7 @@ package rewrite
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"slices"
-	"strconv"
+	"errors"
 	"time"
 
 	"tandem/capture/jsonval"
@@ -15,217 +13,160 @@ import (
 type Options struct {
 	Run   string        // its ID, which namespaces are made of
 	Shift time.Duration // of times, in whole seconds
+	// Now gives the time for what is signed as of the moment; default time.Now.
+	Now func() time.Time
+}
+
+// A Count says what a rule did.
+type Count struct {
+	Values int64 // that it took
+	// Unsigned counts what was to be signed anew and was left as it was: tokens that are redacted or cannot be read,
+	// and signatures over something that the event does not have.
+	Unsigned int64
+}
+
+// A verdict is what a rule makes of a value that its pattern leads to.
+type verdict int
+
+const (
+	passed   verdict = iota // the next rule may have it
+	took                    // the value is as the rule wants it
+	unsigned                // like passed, and told
+)
+
+// A rule is what a [Change], or a part of one, comes to.
+type rule struct {
+	source   int // index of the Change, which counts; noSource for none
+	patterns []pattern
+	// text returns edits of a text, in order.
+	text func(text []byte) ([]jsonval.Edit, verdict)
+	// scalar returns what stands for a number or a literal. Nil passes all.
+	scalar func(text string) (string, verdict)
+}
+
+const noSource = -1
+
+// rules are walked over a document together.
+type rules struct {
+	list  []rule
+	start []position
+}
+
+func (rs *rules) add(r rule) {
+	for i := range r.patterns {
+		rs.start = skipped(rs.start, position{rule: len(rs.list), pattern: &r.patterns[i]})
+	}
+	rs.list = append(rs.list, r)
 }
 
 // A Rewriter applies rules to events. It is safe for concurrent use.
 type Rewriter struct {
-	rules []Change
-	start []position
-	opts  Options
+	changes    int
+	rules      rules
+	signatures []signature
+	opts       Options
 }
 
-// New returns what applies rules. Where several end at one value, the first that can change it does.
-func New(rules []Change, opts Options) (*Rewriter, error) {
-	r := &Rewriter{rules: rules, opts: opts}
-	for i := range rules {
-		if err := rules[i].Validate(); err != nil {
+// New returns what applies rules. Where several end at one value, the first that can change it does. Those that sign
+// come after all others.
+func New(changes []Change, opts Options) (*Rewriter, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	r := &Rewriter{changes: len(changes), opts: opts}
+	for i := range changes {
+		c := &changes[i]
+		if err := c.Validate(); err != nil {
 			return nil, err
 		}
-		patterns, err := rules[i].patterns()
+		if c.Sign != "" {
+			signatures, err := c.signatures()
+			if err != nil {
+				return nil, err
+			}
+			for _, s := range signatures {
+				s.source = i
+				r.signatures = append(r.signatures, s)
+			}
+			continue
+		}
+		compiled, err := c.compile(opts)
 		if err != nil {
 			return nil, err
 		}
-		for j := range patterns {
-			r.start = skipped(r.start, position{rule: i, pattern: &patterns[j]})
+		for _, one := range compiled {
+			one.source = i
+			r.rules.add(one)
 		}
 	}
 	return r, nil
 }
 
-// Event returns an event as the rules make it, and how many values each of them took. All other bytes are those of
-// event, which is not changed.
-func (r *Rewriter) Event(event []byte) (rewritten []byte, counts []int64, err error) {
-	counts = make([]int64, len(r.rules))
-	if !json.Valid(event) {
-		return event, counts, fmt.Errorf("the event is not JSON, which rules could be applied to")
-	}
-	w := walker{Rewriter: r, src: event, counts: counts}
-	w.space()
-	w.value(r.start)
-	if len(w.edits) == 0 {
-		return event, counts, nil
-	}
-	return jsonval.Splice(event, 0, w.edits), counts, nil
-}
-
-// maxNesting is how many strings with JSON in them are gone into.
-const maxNesting = 8
-
-// A walker walks over one document, which is valid JSON.
-type walker struct {
-	*Rewriter
-	src     []byte
-	i       int
-	edits   []jsonval.Edit // of src, in order
-	counts  []int64
-	nesting int
-}
-
-func (w *walker) space() {
-	for w.i < len(w.src) && bytes.IndexByte([]byte(" \t\r\n"), w.src[w.i]) >= 0 {
-		w.i++
-	}
-}
-
-// value walks over a value that these positions lead to.
-func (w *walker) value(at []position) {
-	switch w.src[w.i] {
-	case '{':
-		w.each('}', func(int) {
-			raw := w.string()
-			w.space()
-			w.i++ // the colon
-			w.space()
-			if len(at) == 0 {
-				w.value(nil)
-				return
-			}
-			w.value(child(at, string(jsonval.Escaped.Decode(raw))))
-		})
-	case '[':
-		w.each(']', func(n int) { w.value(child(at, strconv.Itoa(n))) })
-	case '"':
-		start := w.i + 1
-		w.text(w.string(), start, at)
-	default:
-		w.scalar(at)
-	}
-}
-
-// each walks over the members or elements up to the end of an object or array.
-func (w *walker) each(end byte, one func(n int)) {
-	w.i++
-	w.space()
-	for n := 0; w.src[w.i] != end; n++ {
-		one(n)
-		w.space()
-		if w.src[w.i] == ',' {
-			w.i++
-			w.space()
-		}
-	}
-	w.i++
-}
-
-// string reads a string and returns what is between its quotes.
-func (w *walker) string() []byte {
-	start := w.i + 1
-	for w.i = start; w.src[w.i] != '"'; w.i++ {
-		if w.src[w.i] == '\\' {
-			w.i++
-		}
-	}
-	w.i++
-	return w.src[start : w.i-1]
-}
-
-// text changes a string, which raw is as it is written from start on, or what is in the JSON that it holds.
-func (w *walker) text(raw []byte, start int, at []position) {
-	if len(at) == 0 {
-		return
-	}
-	text := jsonval.Escaped.Decode(raw)
-	var edits []jsonval.Edit
-	changed := ending(at, func(rule int) (ok bool) {
-		edits, ok = w.change(&w.rules[rule], text)
-		if ok {
-			w.counts[rule]++
-		}
-		return ok
-	})
-	if !changed {
-		edits = w.inside(text, at)
-	}
-	jsonval.Escaped.Outward(raw, edits, start)
-	w.edits = append(w.edits, edits...)
-}
-
-// inside returns the edits of JSON that a string holds.
-func (w *walker) inside(text []byte, at []position) []jsonval.Edit {
-	goesOn := func(p position) bool { return p.next < len(p.pattern.segments) }
-	trimmed := bytes.TrimLeft(text, " \t\r\n")
-	if w.nesting >= maxNesting || len(trimmed) == 0 || trimmed[0] != '{' && trimmed[0] != '[' ||
-		!slices.ContainsFunc(at, goesOn) || !json.Valid(text) {
-		return nil
-	}
-	inner := walker{Rewriter: w.Rewriter, src: text, counts: w.counts, nesting: w.nesting + 1}
-	inner.space()
-	inner.value(at)
-	return inner.edits
-}
-
-// change returns the edits that a rule makes in a text. ok is false when it can do nothing with it.
-func (w *walker) change(rule *Change, text []byte) (edits []jsonval.Edit, ok bool) {
+// compile returns the rules that a Change, which does not sign, stands for.
+func (r *Change) compile(opts Options) ([]rule, error) {
 	switch {
-	case rule.Set != nil:
-		return whole(text, *rule.Set), true
-	case rule.From != "":
-		for at := 0; ; {
-			i := bytes.Index(text[at:], []byte(rule.From))
-			if i < 0 {
-				return edits, len(edits) > 0
-			}
-			end := at + i + len(rule.From)
-			edits = append(edits, jsonval.Edit{Start: at + i, End: end, Text: []byte(*rule.To)})
-			at = end
+	case r.Hosts != nil:
+		return r.Hosts.rules(hostPlaces)
+	case r.Bucket != nil:
+		return r.Bucket.rules(bucketPlaces)
+	case r.Queue != nil:
+		return r.Queue.rules(queuePlaces)
+	}
+	one := rule{patterns: headerPatterns(r.Header)}
+	if r.Header == "" {
+		segments, err := parsePattern(r.At)
+		if err != nil {
+			return nil, err
 		}
-	case rule.Namespace:
-		if len(text) == 0 {
-			return nil, false
+		one.patterns = []pattern{{segments: segments}}
+	}
+	switch {
+	case r.JWT != nil:
+		s, err := r.JWT.signer()
+		if err != nil {
+			return nil, err
 		}
-		return whole(text, namespaced(w.opts.Run, string(text))), true
+		s.opts = opts
+		one.text = s.resign
+	case r.Set != nil:
+		one.text, one.scalar = setter(*r.Set)
+	case r.From != "":
+		one.text = replacer([]byte(r.From), []byte(*r.To))
+	case r.Namespace:
+		one.text = namespacer(opts.Run)
 	default:
-		shifted, ok := shiftText(string(text), w.opts.Shift)
-		return whole(text, shifted), ok
+		one.text, one.scalar = shifter(opts.Shift)
 	}
+	return []rule{one}, nil
 }
 
-// whole returns the edit that puts another text in place of one, unless they are the same.
-func whole(text []byte, by string) []jsonval.Edit {
-	if string(text) == by {
-		return nil
+// Event returns an event as the rules make it, and what each of them did. All other bytes are those of event, which
+// is not changed, but for lengths and hashes that were right and no longer would be.
+func (r *Rewriter) Event(event []byte) (rewritten []byte, counts []Count, err error) {
+	counts = make([]Count, r.changes)
+	if !json.Valid(event) {
+		return event, counts, errors.New("the event is not JSON, which rules could be applied to")
 	}
-	return []jsonval.Edit{{Start: 0, End: len(text), Text: []byte(by)}}
+	rewritten = r.rules.apply(event, counts)
+	if !bytes.Equal(rewritten, event) {
+		rewritten = settle(event, rewritten)
+	}
+	if len(r.signatures) > 0 {
+		rewritten = r.sign(rewritten, counts)
+	}
+	return rewritten, counts, nil
 }
 
-// scalar walks over a number or a literal.
-func (w *walker) scalar(at []position) {
-	start := w.i
-	for w.i < len(w.src) && bytes.IndexByte([]byte(" \t\r\n,]}"), w.src[w.i]) < 0 {
-		w.i++
+// apply applies rules to a document, which is valid JSON.
+func (rs *rules) apply(doc []byte, counts []Count) []byte {
+	if len(rs.list) == 0 {
+		return doc
 	}
-	text := string(w.src[start:w.i])
-	ending(at, func(i int) bool {
-		by, ok := "", false
-		switch rule := &w.rules[i]; {
-		case rule.Set != nil:
-			by, ok = *rule.Set, isScalar(*rule.Set)
-		case rule.ShiftTime:
-			by, ok = shiftNumber(text, w.opts.Shift)
-		}
-		if !ok {
-			return false
-		}
-		w.counts[i]++
-		if by != text {
-			w.edits = append(w.edits, jsonval.Edit{Start: start, End: w.i, Text: []byte(by)})
-		}
-		return true
-	})
-}
-
-// isScalar reports whether s is a JSON number, true, false or null.
-func isScalar(s string) bool {
-	v, err := jsonval.Parse([]byte(s))
-	return err == nil && (v.Kind == jsonval.Number || v.Kind == jsonval.Bool || v.Kind == jsonval.Null)
+	w := walker{rules: rs.list, src: doc, counts: counts}
+	w.space()
+	w.value(append(base64Places(doc), rs.start...))
+	if len(w.edits) == 0 {
+		return doc
+	}
+	return jsonval.Splice(doc, 0, w.edits)
 }
