@@ -42,13 +42,10 @@ type Durable struct {
 
 // NewDurable returns the target that opts describe. It fails when the URL is not one.
 func NewDurable(opts DurableOptions) (*Durable, error) {
-	if _, err := parseTemplate(opts.URL); err != nil {
-		return nil, err
-	}
 	text, _, _ := strings.Cut(opts.URL, "{")
 	base, err := url.Parse(text)
-	if err != nil {
-		return nil, errors.New("the part of the url before { is not one")
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, errors.New("the url has to begin with http:// or https:// and a host")
 	}
 	if opts.HTTP == nil {
 		opts.HTTP = replay.NewHTTPClient(replay.HTTPOptions{})

@@ -34,6 +34,12 @@ func parseARN(text string) (arn, error) {
 	return arn{parts[1], parts[3], parts[4], parts[5], parts[6:]}, nil
 }
 
+// RegionOf returns the region of a state machine, whose ARN this is.
+func RegionOf(stateMachine string) (string, error) {
+	a, err := parseARN(stateMachine)
+	return a.region, err
+}
+
 // execution is the ARN of the execution that has this name, of the state machine a or of one of its versions or aliases.
 func (a arn) execution(name string) string {
 	return strings.Join([]string{"arn", a.partition, "states", a.region, a.account, "execution", a.names[0], name}, ":")
