@@ -326,7 +326,9 @@ func TestNoKeyIsAskedWithInTheClear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := target.Fire(t.Context(), startOrder())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // so that nothing is asked if it is not refused
+	out, err := target.Fire(ctx, startOrder())
 	if err == nil || !strings.Contains(err.Error(), "in the clear") {
 		t.Errorf("got %+v, %v", out, err)
 	}
@@ -341,18 +343,22 @@ func (a answering) Fire(context.Context, *capture.Invocation) (*capture.Outcome,
 }
 
 func TestAnOrchestrationThatDoesNotEndInTimeIsUnknown(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
 	running := orchestration("Running", "null")
-	app := durableApp{statuses: []http.HandlerFunc{running, running, func(w http.ResponseWriter, r *http.Request) {
-		cancel()
-		running(w, r)
-	}}}
-	out, err := app.target(t, DurableOptions{}).Fire(ctx, startOrder())
-	if out != nil || !errors.Is(err, context.Canceled) {
-		t.Errorf("got %+v, %v", out, err)
+	for name, last := range map[string]http.HandlerFunc{"running": running, "broken connection": brokenOff, "cut off": cutOff} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			app := durableApp{statuses: []http.HandlerFunc{running, last, func(w http.ResponseWriter, r *http.Request) {
+				cancel()
+				last(w, r)
+			}}}
+			out, err := app.target(t, DurableOptions{}).Fire(ctx, startOrder())
+			if out != nil || !errors.Is(err, context.Canceled) {
+				t.Errorf("got %+v, %v", out, err)
+			}
+			leaks(t, out, err)
+		})
 	}
-	leaks(t, out, err)
 }
 
 func TestRetryAfterOfAStatusIsHeeded(t *testing.T) {

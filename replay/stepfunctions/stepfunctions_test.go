@@ -232,6 +232,11 @@ func TestExpressWorkflows(t *testing.T) {
 	if requests, _ := s.seen(); !slices.Equal(requests, []string{"StartSyncExecution"}) {
 		t.Errorf("asked for %v", requests)
 	}
+	s = server{express: true}
+	out, err = s.target(t, Options{}).Fire(withMark(t.Context()), order())
+	if kind := what(out, err); kind != "setup" || !strings.Contains(err.Error(), "express: true") {
+		t.Errorf("one that nobody said is express: %s, %v", kind, err)
+	}
 	for fault, want := range map[string]string{
 		broken: "transport_error", "StateMachineTypeNotSupported": "setup", "ThrottlingException": "throttled",
 	} {
@@ -277,7 +282,7 @@ func TestExecutionsThatAFunctionStarts(t *testing.T) {
 		{"not named", answer(202, `{"id":1}`), "/body/executionArn", "unknown", "/body/executionArn"},
 		{"something else", answer(202, `{"executionArn":"e"}`), "/body/executionArn", "unknown", "not an ARN"},
 		{"a state machine", answer(202, machineARN), "/body", "unknown", "not an execution"},
-		{"an express workflow's", answer(202, express), "/body", "unknown", "express"},
+		{"an express workflow's", answer(202, express), "/body", "unknown", "express workflow"},
 		{"elsewhere", answer(202, strings.Replace(begin, "eu-west-1", "us-east-1", 1)+"e"), "/body", "unknown", "region eu-west-1"},
 		{"not there", answer(202, begin+"other"), "/body", "unknown", "ExecutionDoesNotExist"},
 		{"a function that starts nothing", answer(400, `{"why":1}`), "/body/executionArn", "ok", `{"why":1}`},
