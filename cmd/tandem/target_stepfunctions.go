@@ -38,7 +38,8 @@ func (b *targetBuilder) stateMachine(ctx context.Context, l *config.Lambda) (rep
 }
 
 // execution returns the deployment of a function that starts executions, whose own is d.
-func (b *targetBuilder) execution(ctx context.Context, l *config.Lambda, d replay.Deployment) (replay.Deployment, error) {
+func (b *targetBuilder) execution(ctx context.Context, l *config.Lambda, d replay.Deployment) (
+	replay.Deployment, error) {
 	d.Kind = "lambda+stepfunctions"
 	pointer, err := stepfunctions.ParsePointer(l.Execution)
 	if err != nil {

@@ -28,7 +28,8 @@ type arn struct {
 
 func parseARN(text string) (arn, error) {
 	parts := strings.Split(text, ":")
-	if len(parts) < 7 || parts[0] != "arn" || parts[2] != "states" || strings.ContainsAny(text, " \t\r\n") || parts[6] == "" {
+	isARN := len(parts) >= 7 && parts[0] == "arn" && parts[2] == "states" && parts[6] != ""
+	if !isARN || strings.ContainsAny(text, " \t\r\n") {
 		return arn{}, fmt.Errorf("%q is not an ARN of Step Functions", text)
 	}
 	return arn{parts[1], parts[3], parts[4], parts[5], parts[6:]}, nil
@@ -40,7 +41,7 @@ func RegionOf(stateMachine string) (string, error) {
 	return a.region, err
 }
 
-// execution is the ARN of the execution that has this name, of the state machine a or of one of its versions or aliases.
+// execution is the ARN of the execution that has this name. That of a version or alias is named as the state machine's.
 func (a arn) execution(name string) string {
 	return strings.Join([]string{"arn", a.partition, "states", a.region, a.account, "execution", a.names[0], name}, ":")
 }
@@ -129,7 +130,8 @@ func ended(e ending) (*capture.Outcome, error) {
 	return out, nil
 }
 
-// isRefused reports whether credentials or permissions are wrong, so that further requests would be refused, too. The errors that all services have are at
+// isRefused reports whether credentials or permissions are wrong, so that further requests would be refused, too. The
+// errors that all services have are at
 // https://docs.aws.amazon.com/step-functions/latest/apireference/CommonErrors.html.
 func isRefused(api smithy.APIError) bool {
 	switch api.ErrorCode() {

@@ -126,7 +126,8 @@ func (t *Target) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Ou
 	}
 	execution, err := parseARN(*answer.ExecutionArn)
 	if err == nil && execution.kind == "express" {
-		err = &replay.SetupError{Err: fmt.Errorf("%s is an express workflow: say so with express: true", t.opts.StateMachine)}
+		err = fmt.Errorf("%s is an express workflow: say so with express: true", t.opts.StateMachine)
+		err = &replay.SetupError{Err: err}
 	}
 	if err != nil {
 		return nil, err
