@@ -45,7 +45,7 @@ type Retry struct {
 	Safe bool `yaml:"safe"`
 }
 
-// Lambda is a function that is called through the Invoke API.
+// Lambda is a function that is called through the Invoke API, or a state machine.
 type Lambda struct {
 	Function  string `yaml:"function"`  // name or ARN
 	Qualifier string `yaml:"qualifier"` // version or alias; none is $LATEST
@@ -56,6 +56,8 @@ type Lambda struct {
 	// Environment says what depends on it. It may be left out for an endpoint on this machine.
 	Environment replay.Environment `yaml:"environment"`
 	Rewrite     []rewrite.Change   `yaml:"rewrite"` // of events, before they are sent to it
+
+	StepFunctions `yaml:",inline"`
 }
 
 // Functions is a function of an Azure Functions app. Exactly one of the ways to fire it is set.

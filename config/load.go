@@ -225,7 +225,13 @@ func (l *loader) check(c *Config) error {
 }
 
 func (l *loader) checkFunction(name string, f Function) error {
-	if f.Lambda != nil && f.Lambda.Function == "" {
+	if f.Lambda != nil {
+		if err := f.Lambda.validateStepFunctions(); err != nil {
+			key, _, _ := strings.Cut(err.Error(), ":")
+			return l.fail(err, "functions", name, "lambda", key)
+		}
+	}
+	if f.Lambda != nil && f.Lambda.Function == "" && f.Lambda.StateMachine == "" {
 		return l.fail(errors.New("function: the Lambda function's name is missing"), "functions", name, "lambda")
 	}
 	if f.Lambda != nil && f.Lambda.InFlight < 0 {
@@ -245,6 +251,8 @@ func (l *loader) checkFunction(name string, f Function) error {
 			"eventgrid or eventhub"), at...)
 	case !isEnvironment(f.Functions.Environment):
 		return l.fail(noEnvironment(f.Functions.Environment), append(at, "environment")...)
+	case f.Functions.HTTP != nil && f.Functions.HTTP.Durable && f.Functions.Effects != "":
+		return l.fail(errNoMark, append(at, "effects")...)
 	case f.Functions.InFlight < 0:
 		return l.fail(errors.New("inFlight is below 0"), append(at, "inFlight")...)
 	}

@@ -3,6 +3,7 @@ package replay_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -25,6 +26,18 @@ type contender struct {
 	name string
 	make func(url string, client *http.Client) (replay.Target, error)
 	inv  *capture.Invocation
+	// group returns the nth invocation of a message group; nil for triggers whose invocations have no order.
+	group func(n int) *capture.Invocation
+}
+
+// fifo is the nth batch of one message group. Its message has the text "message n.".
+func fifo(n int) *capture.Invocation {
+	return &capture.Invocation{
+		ID: fmt.Sprintf("i%d", n), Function: "f", Trigger: capture.TriggerSQS, Format: capture.FormatSQS,
+		Event: fmt.Appendf(nil, `{"Records":[{"messageId":"m%d","body":"message %d.","attributes":{"MessageGroupId":"g",`+
+			`"ApproximateReceiveCount":"1","SentTimestamp":"1"},"eventSource":"aws:sqs",`+
+			`"eventSourceARN":"arn:aws:sqs:eu-west-1:1:q.fifo"}]}`, n, n),
+	}
 }
 
 var contenders = []contender{
@@ -37,6 +50,8 @@ var contenders = []contender{
 			return lambda.New(lambda.Options{Client: lambda.NewClient(cfg, url), Function: "f"}), nil
 		},
 		inv: &capture.Invocation{ID: "i", Trigger: capture.TriggerOther, Format: capture.FormatOther, Event: []byte(`{}`)},
+
+		group: fifo,
 	},
 	{
 		name: "http",
@@ -57,6 +72,21 @@ var contenders = []contender{
 		inv: &capture.Invocation{
 			ID: "i", Trigger: capture.TriggerSQS, Format: capture.FormatSQS,
 			Event: []byte(`{"Records":[{"messageId":"m","body":"b"}]}`),
+		},
+		group: fifo,
+	},
+	{
+		name: "durable",
+		make: func(url string, client *http.Client) (replay.Target, error) {
+			start, err := functions.NewHTTP(functions.HTTPOptions{URL: url + "{path}", HTTP: client})
+			if err != nil {
+				return nil, err
+			}
+			return functions.NewDurable(functions.DurableOptions{Start: start, URL: url, Waits: true, HTTP: client})
+		},
+		inv: &capture.Invocation{
+			ID: "i", Trigger: capture.TriggerHTTP, Format: capture.FormatALB,
+			Event: []byte(`{"httpMethod":"POST","path":"/","headers":{},"body":"{}"}`),
 		},
 	},
 }
@@ -175,19 +205,26 @@ func fireAtFault(t *testing.T, c contender, fault http.HandlerFunc) (*capture.Ou
 
 func TestATargetThatVanishedIsATransportError(t *testing.T) {
 	for _, c := range contenders {
-		t.Run(c.name, func(t *testing.T) {
-			server := httptest.NewServer(http.HandlerFunc(fine))
-			server.Close()
-			client := replay.NewHTTPClient(replay.HTTPOptions{})
-			target, err := c.make(server.URL, client)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := target.Fire(t.Context(), c.inv)
-			if err != nil || out.Status != capture.StatusTransport || out.Error == nil {
-				t.Errorf("got %+v, %v", out, err)
-			}
-		})
+		for name, before := range map[string]int{"before the first": 0, "between two": 1} {
+			t.Run(c.name+"/"+name, func(t *testing.T) {
+				server := httptest.NewServer(http.HandlerFunc(fine))
+				client := replay.NewHTTPClient(replay.HTTPOptions{})
+				target, err := c.make(server.URL, client)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range before {
+					if out, err := target.Fire(t.Context(), c.inv); err != nil || out.Status != capture.StatusOK {
+						t.Errorf("while it is there: %+v, %v", out, err)
+					}
+				}
+				server.Close()
+				out, err := target.Fire(t.Context(), c.inv)
+				if err != nil || out.Status != capture.StatusTransport || out.Error == nil {
+					t.Errorf("got %+v, %v", out, err)
+				}
+			})
+		}
 	}
 }
 

@@ -73,6 +73,9 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 }
 
 func (b *targetBuilder) lambda(ctx context.Context, l *config.Lambda) (replay.Deployment, error) {
+	if l.StateMachine != "" {
+		return b.stateMachine(ctx, l)
+	}
 	d := replay.Deployment{Name: lambdaTarget, Kind: "lambda", Address: l.Function, Effects: b.effects(l.Effects)}
 	if l.Qualifier != "" {
 		d.Address += ":" + l.Qualifier
@@ -87,6 +90,9 @@ func (b *targetBuilder) lambda(ctx context.Context, l *config.Lambda) (replay.De
 	d.Target = lambda.New(lambda.Options{
 		Client: lambda.NewClient(cfg, l.Endpoint), Function: l.Function, Qualifier: l.Qualifier,
 	})
+	if l.Execution != "" {
+		return b.execution(ctx, l, d)
+	}
 	return d, nil
 }
 
@@ -122,6 +128,9 @@ func (b *targetBuilder) functions(name string, f *config.Functions) (replay.Depl
 	case f.HTTP != nil:
 		d.Kind, d.Address = "http", withoutSecrets(f.HTTP.URL)
 		d.Target, err = functions.NewHTTP(functions.HTTPOptions{URL: f.HTTP.URL, Key: f.HTTP.Key, HTTP: b.http})
+		if err == nil && f.HTTP.Durable {
+			return b.durable(f.HTTP, d)
+		}
 	case f.Handler != nil:
 		function := f.Handler.Function
 		if function == "" {
