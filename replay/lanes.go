@@ -11,9 +11,9 @@ import (
 )
 
 // LanesOf returns the lanes of an invocation, each once: "sqs:<queue ARN>/<group>" for each FIFO message group and
-// "s3:<bucket>/<key>" for each object in the event, with keys decoded, and "kinesis:<stream ARN>/<shard>". Invocations
-// that share a lane are fired one after the other, as the platform does; without a lane, order does not matter. The
-// order within a lane is that of the recording: sequence numbers are not looked at.
+// "s3:<bucket>/<key>" for each object in the event, with keys decoded, and "kinesis:<stream ARN>/<shard>".
+// Invocations that share a lane are fired one after the other, as the platform does; without a lane, order does not
+// matter. The order within a lane is that of the recording: sequence numbers are not looked at.
 func LanesOf(inv *capture.Invocation) []string {
 	stream := inv.Format == capture.FormatKinesis
 	if inv.Trigger != capture.TriggerSQS && inv.Trigger != capture.TriggerS3 && !stream {

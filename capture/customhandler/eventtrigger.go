@@ -54,8 +54,8 @@ func objectOrText(doc json.RawMessage) json.RawMessage {
 // inText is v as JSON in a string.
 func inText(v any) json.RawMessage { return encode(string(encode(v))) }
 
-// An EventHubTrigger is what fires a function with an Event Hubs trigger: one event of a partition, or, for a function
-// whose binding has the cardinality "many", at least one.
+// An EventHubTrigger is what fires a function with an Event Hubs trigger: one event of a partition, or, for a
+// function whose binding has the cardinality "many", at least one.
 type EventHubTrigger struct {
 	Events  []HubEvent
 	Many    bool

@@ -18,8 +18,8 @@ import (
 	"tandem/replay/completion"
 )
 
-// EventGridOptions say which function an event is delivered to, or which topic it is published to. URL and Function, or
-// Topic, and Board with Topic or Accepts, are needed.
+// EventGridOptions say which function an event is delivered to, or which topic it is published to. URL and Function,
+// or Topic, and Board with Topic or Accepts, are needed.
 type EventGridOptions struct {
 	URL      string // of the app
 	Function string // its name in the app, in the app's spelling
@@ -40,8 +40,9 @@ type EventGridOptions struct {
 // An EventGrid is a function with an Event Grid trigger. It is safe for concurrent use.
 //
 // It delivers each record of SNS, or the event of EventBridge, as Event Grid does, once. The app answers when the
-// function has ended: package replay/functions says how that is known. To publish to a topic, or to an app that Accepts,
-// tells nothing, so Fire then waits for what the board is told.
+// function has ended: 202 when it succeeded, and 500 with the reason when it failed, since version 2 of the extension
+// (ProcessEventsAsync in EventGridExtensionConfigProvider.cs in https://github.com/Azure/azure-sdk-for-net). A topic
+// tells nothing, and neither does an app that Accepts, so Fire then waits for what the board is told.
 type EventGrid struct {
 	opts    EventGridOptions
 	address string
@@ -108,8 +109,8 @@ func (g *EventGrid) deliveries(inv *capture.Invocation, prefix string) ([]delive
 	return all, nil
 }
 
-// eventPrefix begins the IDs of the events of one firing, and of no other: with the mark, by which people can tell where
-// an event is from.
+// eventPrefix begins the IDs of the events of one firing, and of no other: with the mark, by which people can tell
+// where an event is from.
 func eventPrefix(ctx context.Context) string {
 	prefix := customhandler.NewInvocationID()
 	if mark, ok := replay.MarkFrom(ctx); ok {
@@ -159,8 +160,8 @@ func (g *EventGrid) Fire(ctx context.Context, inv *capture.Invocation) (*capture
 	return out, nil
 }
 
-// await tells the outcome of events by what the board is told. Event Grid delivers an event again that a function failed
-// on, which Lambda's is not asked to do here, so what counts is the first delivery.
+// await tells the outcome of events by what the board is told. Event Grid delivers an event again that a function
+// failed on, which Lambda's is not asked to do here, so what counts is the first delivery.
 func (g *EventGrid) await(ctx context.Context, wait *completion.Wait, all []delivery) (*capture.Outcome, error) {
 	keys := make([]completion.Key, len(all))
 	names := make([]string, len(all))
@@ -217,8 +218,8 @@ func (g *EventGrid) setHeader(ctx context.Context, h http.Header) {
 	}
 }
 
-// answered says what an answer tells of the function. Only the host itself answers 202 or 500; others are of what stands
-// in front of it.
+// answered says what an answer tells of the function. Only the host itself answers 202 or 500; others are of what
+// stands in front of it.
 func (g *EventGrid) answered(resp *http.Response, body []byte) (*capture.Outcome, error) {
 	says := strings.TrimSpace(string(body[:min(len(body), 2000)]))
 	failure := func(status capture.Status) *capture.Outcome {

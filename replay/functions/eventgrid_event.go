@@ -84,10 +84,11 @@ func (m *GridMapping) notices(inv *capture.Invocation) ([]notice, error) {
 	case capture.FormatDynamoDB:
 		return nil, errNoDynamoDB
 	}
-	return nil, fmt.Errorf("an Event Grid trigger gets what SNS and EventBridge send, not events of the format %s", inv.Format)
+	return nil, fmt.Errorf("an Event Grid trigger gets what SNS and EventBridge send, not events of the format %s",
+		inv.Format)
 }
 
-var errNoDynamoDB = errors.New("nothing that can be sent fires a port of a DynamoDB stream: the change feed of Cosmos DB " +
+var errNoDynamoDB = errors.New("no event fires a port of a DynamoDB stream: the change feed of Cosmos DB " +
 	"tells of what was written there")
 
 // An snsRecord is one record of an SNS event: https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html.
@@ -227,8 +228,8 @@ func (m *GridMapping) override(n *notice, attribute func(string) (string, bool))
 	return nil
 }
 
-// body returns the event that n becomes, with that ID, as a list of one. Published says that it goes to a topic, which
-// adds what else it has when it is delivered.
+// body returns the event that n becomes, with that ID, as a list of one. Published says that it goes to a topic,
+// which adds what else it has when it is delivered.
 func (m *GridMapping) body(n notice, id string, published bool) ([]byte, error) {
 	if m.Schema == SchemaCloudEvents {
 		return marshal([]cloudEvent{{

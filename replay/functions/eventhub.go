@@ -47,10 +47,10 @@ type EventHubOptions struct {
 
 // An EventHub is a function with an Event Hubs trigger, fired through its hub. It is safe for concurrent use.
 //
-// Each record of a Kinesis event becomes one event, with its data, its partition key and, as application properties, the
-// mark, its ID and its sequence number. Those of one partition key are sent together, in their order. Nothing is sent
-// twice, whatever becomes of a connection. The trigger moves its checkpoint on behind events that the function failed
-// on, so what became of one is known from the board alone.
+// Each record of a Kinesis event becomes one event, with its data, its partition key and, as application properties,
+// the mark, its ID and its sequence number. Those of one partition key are sent together, in their order. Nothing is
+// sent twice, whatever becomes of a connection. The trigger moves its checkpoint on behind events that the function
+// failed on, so what became of one is known from the board alone.
 type EventHub struct {
 	opts    EventHubOptions
 	address string
@@ -219,9 +219,10 @@ func (h *EventHub) Fire(ctx context.Context, inv *capture.Invocation) (*capture.
 	return h.await(ctx, wait, records)
 }
 
-// await tells the fates of records. Dead-lettered is one that the function failed on: the host goes on behind it, where
-// Lambda would try the batch again.
-func (h *EventHub) await(ctx context.Context, wait *completion.Wait, records []*kinesisRecord) (*capture.Outcome, error) {
+// await tells the fates of records. Dead-lettered is one that the function failed on: the host goes on behind it,
+// where Lambda would try the batch again.
+func (h *EventHub) await(ctx context.Context, wait *completion.Wait, records []*kinesisRecord) (
+	*capture.Outcome, error) {
 	keys, names := make([]completion.Key, len(records)), make([]string, len(records))
 	for i, r := range records {
 		keys[i], names[i] = completion.Event(r.id), "record "+r.Kinesis.SequenceNumber

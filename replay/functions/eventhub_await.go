@@ -40,8 +40,8 @@ func expectEvents(board *completion.Board, ids []string) *completion.Wait {
 	return board.Expect(keys...)
 }
 
-// awaitEvents waits until it is known of each key what became of it. Names say in errors what the keys are. Attempts is
-// how often the platform tries; see [completion.Judge].
+// awaitEvents waits until it is known of each key what became of it. Names say in errors what the keys are. Attempts
+// is how often the platform tries; see [completion.Judge].
 func awaitEvents(ctx context.Context, wait *completion.Wait, keys []completion.Key, names []string, attempts int) (
 	[]finding, error) {
 	findings := make([]finding, len(keys))

@@ -87,7 +87,8 @@ func (s *senders) send(ctx context.Context, groups [][]*kinesisRecord) (*capture
 }
 
 // batches puts the records of one partition key into as many batches as they need.
-func (s *senders) batches(ctx context.Context, c *sender, group []*kinesisRecord) ([]*azeventhubs.EventDataBatch, error) {
+func (s *senders) batches(ctx context.Context, c *sender, group []*kinesisRecord) (
+	[]*azeventhubs.EventDataBatch, error) {
 	opts := &azeventhubs.EventDataBatchOptions{PartitionKey: &group[0].Kinesis.PartitionKey}
 	var all []*azeventhubs.EventDataBatch
 	var batch *azeventhubs.EventDataBatch
@@ -206,8 +207,8 @@ func (s *senders) connect() (*sender, error) {
 	return c, err
 }
 
-// A sendGate keeps the SDK from sending a batch again. When the link is lost before the service has told that it has a
-// batch, the SDK attaches another and sends it once more, whatever the retry options say (LinkRetrier.Retry in its
+// A sendGate keeps the SDK from sending a batch again. When the link is lost before the service has told that it has
+// a batch, the SDK attaches another and sends it once more, whatever the retry options say (LinkRetrier.Retry in its
 // links_recover.go). So a gate makes its connections, and while a batch is being sent lets neither another connection
 // nor another link be opened.
 type sendGate struct {

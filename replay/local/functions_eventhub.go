@@ -59,8 +59,8 @@ func (f *eventHubFile) settings() (eventHubSettings, error) {
 
 // A hubPoller is the listener of one function's Event Hubs trigger. It works on one batch of a partition after the
 // other and, whatever a function answers, goes on behind it, as EventHubListener.PartitionProcessor.cs does: an event
-// that a function failed on does not come again. How far it is, it only remembers: a host that is started again begins
-// where initialOffsetOptions in host.json says.
+// that a function failed on does not come again. How far it is, it only remembers: a host that is started again
+// begins where initialOffsetOptions in host.json says.
 type hubPoller struct {
 	f       *Functions
 	fn      *azureFunction
@@ -68,7 +68,8 @@ type hubPoller struct {
 	context customhandler.PartitionContext // without a partition
 }
 
-// newHubPollers returns one poller for each enabled Event Hubs trigger whose connection is among the app's own settings.
+// newHubPollers returns one poller for each enabled Event Hubs trigger whose connection is among the app's own
+// settings.
 func (f *Functions) newHubPollers() ([]*hubPoller, error) {
 	var pollers []*hubPoller
 	for _, fn := range f.app.functions {

@@ -117,7 +117,8 @@ func (fn *azureFunction) connection(settings []string) (value string, ok bool) {
 }
 
 // setting returns the connection of that name. A name stands for the setting AzureWebJobs<name>, and else for the one
-// of that name: https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger#connections.
+// of that name:
+// https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger#connections.
 func setting(settings []string, name string) string {
 	if name == "" {
 		return ""
