@@ -154,7 +154,7 @@ func (g *EventGrid) Fire(ctx context.Context, inv *capture.Invocation) (*capture
 			out = failed
 		}
 	}
-	if wait != nil {
+	if wait != nil && out.Status == capture.StatusOK {
 		return g.await(ctx, wait, all)
 	}
 	return out, nil

@@ -111,3 +111,26 @@ func TestAConnectionOfAHubThatIsNoneIsToldWithoutItsKey(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestEffectsOfAnEventBelongToItsMark(t *testing.T) {
+	connection, server := peers.EventHubs(t, "clicks", 1), newEffects(t)
+	dir := writeApp(t, payloads, map[string]string{
+		"queue": strings.Replace(hubFunction(""), `"name":"event"`, `"name":"message"`, 1),
+	})
+	f, _ := startApp(t, FunctionsOptions{
+		App: dir, Effects: server, Env: []string{"HUB=clicks", "Clicks=" + connection},
+	})
+	sendEvents(t, connection, "clicks", "k", "a", "b")
+	until(t, "both events are worked on", func() bool {
+		return strings.Count(fmt.Sprint(f.opts.Log), "Executed 'Functions.queue' (Succeeded") == 2
+	})
+	work, ok := server.Take("mark")
+	if !ok || len(work.Effects) != 2 {
+		t.Fatalf("%v, %+v", ok, work)
+	}
+	for i, want := range []string{`"a"`, `"b"`} {
+		if got := string(work.Effects[i].Body.Bytes()); got != want {
+			t.Errorf("effect %d has %s, want %s", i, got, want)
+		}
+	}
+}
