@@ -31,8 +31,6 @@ const (
 type senders struct {
 	opts *EventHubOptions
 
-	tamper func(*azeventhubs.EventData) // changes events in tests; may be nil
-
 	mu   sync.Mutex
 	idle []*sender // the last used at the end
 }
@@ -102,9 +100,6 @@ func (s *senders) batches(ctx context.Context, c *sender, group []*kinesisRecord
 		}
 		r := group[i]
 		event := &azeventhubs.EventData{Body: r.data, Properties: r.properties(ctx), MessageID: &r.id}
-		if s.tamper != nil {
-			s.tamper(event)
-		}
 		err := batch.AddEventData(event, nil)
 		switch {
 		case err == nil:
