@@ -163,12 +163,11 @@ func (g *EventGrid) Fire(ctx context.Context, inv *capture.Invocation) (*capture
 // await tells the outcome of events by what the board is told. Event Grid delivers an event again that a function
 // failed on, which Lambda's is not asked to do here, so what counts is the first delivery.
 func (g *EventGrid) await(ctx context.Context, wait *completion.Wait, all []delivery) (*capture.Outcome, error) {
-	keys := make([]completion.Key, len(all))
-	names := make([]string, len(all))
+	ids, names := make([]string, len(all)), make([]string, len(all))
 	for i, d := range all {
-		keys[i], names[i] = completion.Event(d.id), "record "+d.record
+		ids[i], names[i] = d.id, "record "+d.record
 	}
-	findings, err := awaitEvents(ctx, wait, keys, names, 1)
+	findings, err := awaitEvents(ctx, wait, ids, names, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -91,6 +91,8 @@ func (m *GridMapping) notices(inv *capture.Invocation) ([]notice, error) {
 var errNoDynamoDB = errors.New("no event fires a port of a DynamoDB stream: the change feed of Cosmos DB " +
 	"tells of what was written there")
 
+var errNoRecords = errors.New("the event has no records, so there is nothing to send")
+
 // An snsRecord is one record of an SNS event: https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html.
 type snsRecord struct {
 	SNS *struct {
@@ -111,39 +113,45 @@ func (m *GridMapping) fromSNS(inv *capture.Invocation) ([]notice, error) {
 	if err := json.Unmarshal(inv.Event, &event); err != nil {
 		return nil, fmt.Errorf("the event is not an SNS event: %w", err)
 	}
+	if len(event.Records) == 0 {
+		return nil, errNoRecords
+	}
 	notices := make([]notice, len(event.Records))
 	for i, doc := range event.Records {
-		var r snsRecord
-		if err := json.Unmarshal(doc, &r); err != nil {
-			return nil, fmt.Errorf("record %d is not one of SNS: %w", i, err)
-		}
-		if r.SNS == nil || r.SNS.MessageID == "" {
-			return nil, fmt.Errorf("record %d has no Sns object with a MessageId", i)
-		}
-		n := notice{record: r.SNS.MessageID, kind: r.SNS.TopicARN, source: r.SNS.TopicARN, occurred: r.SNS.Timestamp}
-		if r.SNS.Subject != nil {
-			n.subject = *r.SNS.Subject
-		}
-		attribute := func(name string) (string, bool) {
-			a, ok := r.SNS.MessageAttributes[name]
-			return a.Value, ok
-		}
-		if err := m.override(&n, attribute); err != nil {
+		var err error
+		if notices[i], err = m.fromRecord(inv, doc); err != nil {
 			return nil, fmt.Errorf("record %d: %w", i, err)
 		}
-		switch m.Data {
-		case DataEvent:
-			n.data = inv.Event
-		case DataRecord:
-			n.data = doc
-		case DataText:
-			n.data = quoted(r.SNS.Message)
-		default:
-			n.data = messageData(r.SNS.Message)
-		}
-		notices[i] = n
 	}
 	return notices, nil
+}
+
+func (m *GridMapping) fromRecord(inv *capture.Invocation, doc json.RawMessage) (notice, error) {
+	var r snsRecord
+	if err := json.Unmarshal(doc, &r); err != nil {
+		return notice{}, fmt.Errorf("it is not one of SNS: %w", err)
+	}
+	if r.SNS == nil || r.SNS.MessageID == "" {
+		return notice{}, errors.New("it has no Sns object with a MessageId")
+	}
+	n := notice{record: r.SNS.MessageID, kind: r.SNS.TopicARN, source: r.SNS.TopicARN, occurred: r.SNS.Timestamp}
+	if r.SNS.Subject != nil {
+		n.subject = *r.SNS.Subject
+	}
+	switch m.Data {
+	case DataEvent:
+		n.data = inv.Event
+	case DataRecord:
+		n.data = doc
+	case DataText:
+		n.data = quoted(r.SNS.Message)
+	default:
+		n.data = messageData(r.SNS.Message)
+	}
+	return n, m.override(&n, func(name string) (string, bool) {
+		a, ok := r.SNS.MessageAttributes[name]
+		return a.Value, ok
+	})
 }
 
 // messageData is a message as data: an object or a list as it is, anything else as text.

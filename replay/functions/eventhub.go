@@ -144,6 +144,9 @@ func parseKinesis(inv *capture.Invocation) ([]*kinesisRecord, error) {
 	if err := json.Unmarshal(inv.Event, &event); err != nil {
 		return nil, fmt.Errorf("the event is not a Kinesis event: %w", err)
 	}
+	if len(event.Records) == 0 {
+		return nil, errNoRecords
+	}
 	seen := make(map[string]bool, len(event.Records))
 	for i, r := range event.Records {
 		if r == nil || r.Kinesis.SequenceNumber == "" {
@@ -223,11 +226,11 @@ func (h *EventHub) Fire(ctx context.Context, inv *capture.Invocation) (*capture.
 // where Lambda would try the batch again.
 func (h *EventHub) await(ctx context.Context, wait *completion.Wait, records []*kinesisRecord) (
 	*capture.Outcome, error) {
-	keys, names := make([]completion.Key, len(records)), make([]string, len(records))
+	ids, names := make([]string, len(records)), make([]string, len(records))
 	for i, r := range records {
-		keys[i], names[i] = completion.Event(r.id), "record "+r.Kinesis.SequenceNumber
+		ids[i], names[i] = r.id, "record "+r.Kinesis.SequenceNumber
 	}
-	findings, err := awaitEvents(ctx, wait, keys, names, h.opts.Attempts)
+	findings, err := awaitEvents(ctx, wait, ids, names, h.opts.Attempts)
 	if err != nil {
 		return nil, fmt.Errorf("event hub %s: %w", h.opts.Name, err)
 	}

@@ -40,20 +40,19 @@ func expectEvents(board *completion.Board, ids []string) *completion.Wait {
 	return board.Expect(keys...)
 }
 
-// awaitEvents waits until it is known of each key what became of it. Names say in errors what the keys are. Attempts
+// awaitEvents waits until it is known of each event what became of it. Names say in errors what they are. Attempts
 // is how often the platform tries; see [completion.Judge].
-func awaitEvents(ctx context.Context, wait *completion.Wait, keys []completion.Key, names []string, attempts int) (
-	[]finding, error) {
-	findings := make([]finding, len(keys))
-	known := make([]bool, len(keys))
+func awaitEvents(ctx context.Context, wait *completion.Wait, ids, names []string, attempts int) ([]finding, error) {
+	findings := make([]finding, len(ids))
+	known := make([]bool, len(ids))
 	var contradiction error
 	settled := func(w *completion.Wait) bool {
 		all := true
-		for i, key := range keys {
+		for i, id := range ids {
 			if known[i] {
 				continue
 			}
-			f, ok, err := completion.Judge(w.Reports(key), attempts)
+			f, ok, err := completion.Judge(w.Reports(completion.Event(id)), attempts)
 			if err != nil {
 				contradiction = fmt.Errorf("%s: %w", names[i], err)
 				return true

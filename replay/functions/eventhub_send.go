@@ -44,9 +44,6 @@ type sender struct {
 
 // send sends the groups one after the other. When that fails, the outcome or the error says so.
 func (s *senders) send(ctx context.Context, groups [][]*kinesisRecord) (*capture.Outcome, error) {
-	if len(groups) == 0 {
-		return nil, nil
-	}
 	c, err := s.take(ctx)
 	if err != nil {
 		return nil, &replay.SetupError{Err: s.told("connect", err)}

@@ -46,6 +46,7 @@ func TestWhatAnEventHubCannotCarryIsToldBeforehand(t *testing.T) {
 		{"data that are not base64", record(`{"partitionKey":"k","sequenceNumber":"1","data":"%"}`), "data is not base64"},
 		{"a record twice", invocationOf(strings.ReplaceAll(string(kinesis([2]string{"k", "a"}, [2]string{"k", "b"}).Event),
 			`"sequenceNumber":"2"`, `"sequenceNumber":"1"`)), "record 1 is in the event twice"},
+		{"no records", &capture.Invocation{Format: capture.FormatKinesis, Event: []byte(`{"Records":[]}`)}, "no records"},
 		{"a DynamoDB stream", invocationOf(string(fixture(t, "dynamodb.json"))), "change feed of Cosmos DB"},
 		{"a queue's message", invocationOf(string(fixture(t, "sqs.json"))), "not events of the format sqs"},
 		{"a real one", invocationOf(string(fixture(t, "kinesis.json"))), ""},
