@@ -30,9 +30,14 @@ func LambdaOutcome(format Format, event, payload []byte, functionError string) *
 		return &Outcome{Status: StatusOK, Records: batchFates(messages(event), payload)}
 	case TriggerS3:
 		return &Outcome{Status: StatusOK} // S3 takes no answer
-	default:
-		return &Outcome{Status: StatusOK, Result: NewBody("application/json", payload)}
 	}
+	switch format {
+	case FormatSNS, FormatEventBridge: // neither takes one
+		return &Outcome{Status: StatusOK}
+	case FormatKinesis:
+		return &Outcome{Status: StatusOK, Records: streamFates(messages(event), payload)}
+	}
+	return &Outcome{Status: StatusOK, Result: NewBody("application/json", payload)}
 }
 
 // failedOutcome reads the document {"errorType", "errorMessage"} that the Runtime API and the platform write.
@@ -44,14 +49,20 @@ func failedOutcome(format Format, event, payload []byte) *Outcome {
 	if out.Error.Type == "Sandbox.Timedout" || strings.Contains(out.Error.Message, "Task timed out after ") {
 		out.Status = StatusTimeout
 	}
-	if format == FormatSQS {
+	id := map[Format]func(jsonval.Value) string{FormatSQS: messageID, FormatKinesis: sequenceNumber}[format]
+	if id != nil {
 		out.Records = make(map[string]Fate)
 		for _, m := range messages(event) {
-			out.Records[m.At("messageId").Text] = Retried
+			out.Records[id(m)] = Retried
 		}
 	}
 	return out
 }
+
+func messageID(record jsonval.Value) string { return record.At("messageId").Text }
+
+// sequenceNumber is what names a record of Kinesis.
+func sequenceNumber(record jsonval.Value) string { return record.At("kinesis", "sequenceNumber").Text }
 
 // messages returns the records of a batch.
 func messages(event []byte) []jsonval.Value {
@@ -70,14 +81,33 @@ func messages(event []byte) []jsonval.Value {
 func batchFates(batch []jsonval.Value, payload []byte) map[string]Fate {
 	fates := make(map[string]Fate, len(batch))
 	for _, m := range batch {
-		fates[m.At("messageId").Text] = Acked
+		fates[messageID(m)] = Acked
 	}
 	failed, ok := failedItems(payload, fates)
 	rest := !ok
 	for _, m := range batch {
-		if id := m.At("messageId").Text; rest || failed[id] {
+		if id := messageID(m); rest || failed[id] {
 			fates[id] = Retried
 			rest = rest || strings.HasSuffix(m.At("eventSourceARN").Text, ".fifo")
+		}
+	}
+	return fates
+}
+
+// streamFates is batchFates for the records of one shard, by sequence number: they are in its order, and all from the
+// first failure on come again, whatever the function said of them.
+//
+// Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-batchfailurereporting.html.
+func streamFates(batch []jsonval.Value, payload []byte) map[string]Fate {
+	fates := make(map[string]Fate, len(batch))
+	for _, r := range batch {
+		fates[sequenceNumber(r)] = Acked
+	}
+	failed, ok := failedItems(payload, fates)
+	rest := !ok
+	for _, r := range batch {
+		if id := sequenceNumber(r); rest || failed[id] {
+			fates[id], rest = Retried, true
 		}
 	}
 	return fates

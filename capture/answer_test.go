@@ -112,11 +112,37 @@ func TestFailuresAreToldApart(t *testing.T) {
 }
 
 func TestResultsAreKeptWhereThePlatformKeepsThem(t *testing.T) {
-	if got := LambdaOutcome("sns", []byte(`{}`), []byte(`{"a": 1.0}`), ""); got.Result == nil || string(got.Result.JSON) != `{"a":1.0}` {
+	if got := LambdaOutcome(FormatOther, []byte(`{}`), []byte(`{"a": 1.0}`), ""); got.Result == nil || string(got.Result.JSON) != `{"a":1.0}` {
 		t.Errorf("result = %+v", got.Result)
 	}
-	if got := LambdaOutcome(FormatS3, []byte(`{}`), []byte(`"x"`), ""); got.Result != nil {
-		t.Errorf("S3 ignores results, but there is %+v", got.Result)
+	for _, format := range []Format{FormatS3, FormatSNS, FormatEventBridge} {
+		if got := LambdaOutcome(format, []byte(`{}`), []byte(`"x"`), ""); got.Result != nil || got.Status != StatusOK {
+			t.Errorf("%s ignores results, but there is %+v", format, got.Result)
+		}
+	}
+}
+
+func TestAStreamComesAgainFromTheFirstFailureOn(t *testing.T) {
+	const event = `{"Records":[{"kinesis":{"sequenceNumber":"9"}},{"kinesis":{"sequenceNumber":"10"}},{"kinesis":{"sequenceNumber":"11"}}]}`
+	const ok, no = Acked, Retried
+	for _, tt := range []struct {
+		name, answer, functionError string
+		want                        [3]Fate
+	}{
+		{"no answer is success", ``, "", [3]Fate{ok, ok, ok}},
+		{"an empty list is success", `{"batchItemFailures":[]}`, "", [3]Fate{ok, ok, ok}},
+		{"something else is success", `"done"`, "", [3]Fate{ok, ok, ok}},
+		{"all after a failure", `{"batchItemFailures":[{"itemIdentifier":"10"}]}`, "", [3]Fate{ok, no, no}},
+		{"of several failures the first", `{"batchItemFailures":[{"itemIdentifier":"11"},{"itemIdentifier":"10"}]}`, "", [3]Fate{ok, no, no}},
+		{"an empty identifier fails the batch", `{"batchItemFailures":[{"itemIdentifier":""}]}`, "", [3]Fate{no, no, no}},
+		{"another identifier fails the batch", `{"batchItemFailures":[{"itemIdentifier":"1"}]}`, "", [3]Fate{no, no, no}},
+		{"a thrown error fails the batch", `{"errorType":"E"}`, "Unhandled", [3]Fate{no, no, no}},
+	} {
+		got := LambdaOutcome(FormatKinesis, []byte(event), []byte(tt.answer), tt.functionError)
+		want := map[string]Fate{"9": tt.want[0], "10": tt.want[1], "11": tt.want[2]}
+		if diff := cmp.Diff(want, got.Records); diff != "" || got.Result != nil {
+			t.Errorf("%s: result %+v, -want +got\n%s", tt.name, got.Result, diff)
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ type Outcome struct {
 	// Result is what the function returned to any other invocation whose platform keeps the result. Queues and
 	// buckets do not.
 	Result *Body `json:"result,omitempty"`
-	// Records has the fate of each message of a batch, by message ID.
+	// Records has the fate of each message of a batch by message ID, and of each record of a stream by sequence number.
 	Records map[string]Fate `json:"records,omitempty"`
 	Error   *Error          `json:"error,omitempty"`
 

@@ -27,6 +27,10 @@ const (
 	FormatALB          Format = "alb"
 	FormatSQS          Format = "sqs"
 	FormatS3           Format = "s3"
+	FormatSNS          Format = "sns"
+	FormatEventBridge  Format = "eventbridge"
+	FormatKinesis      Format = "kinesis"
+	FormatDynamoDB     Format = "dynamodb"
 	FormatOther        Format = "other"
 )
 
@@ -97,7 +101,7 @@ func recordFormat(record jsonval.Value) Format {
 func serviceFormat(event jsonval.Value) Format {
 	switch {
 	case has(event, "detail-type") && has(event, "source"):
-		return "eventbridge"
+		return FormatEventBridge
 	case has(event.At("awslogs"), "data"):
 		return "cloudwatch-logs"
 	case has(event, "deliveryStreamArn"):

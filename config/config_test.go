@@ -36,6 +36,9 @@ gates:
   post-failback: {fire: [lambda],            against: recording, require: {mismatches: 0}}
 `
 
+// aQueue is how one function in it is fired.
+const aQueue = `queue: {account: "${STORAGE}", name: orders}`
+
 func env(vars map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
 }
@@ -156,6 +159,17 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 		{"a resource in a wrong form", "s3://orders-staging", "orders-staging", 10, "neither s3://BUCKET"},
 		{"a parameter that its treatment does not take", "owner: payments", "within: 1%", 17, "does not take it"},
 		{"a queue without a name", ", name: orders}", "}", 8, "name: it is missing"},
+		{"an Event Grid trigger that is nowhere", aQueue, "eventgrid: {key: k}", 8, "url: it is missing, and so is topic"},
+		{"an Event Grid trigger that is in two places", aQueue, "eventgrid: {url: u, topic: {endpoint: e, key: k}}", 8,
+			"topic: an event is either published"},
+		{"a topic without a key", aQueue, "eventgrid: {topic: {endpoint: e}}", 8, "topic: its key is missing"},
+		{"an unknown schema", aQueue, "eventgrid: {url: u, schema: xml}", 8, `schema: "xml" is none of`},
+		{"unknown data", aQueue, "eventgrid: {url: u, data: body}", 8, `data: "body" is none of`},
+		{"an unknown answer", aQueue, "eventgrid: {url: u, answer: late}", 8, `answer: "late" is none of`},
+		{"an event hub that is nowhere", aQueue, "eventhub: {name: n}", 8, "connection: it is missing"},
+		{"an event hub that is in two places", aQueue, "eventhub: {connection: c, namespace: n}", 8,
+			"namespace: the connection string says it already"},
+		{"an event hub without a name", aQueue, "eventhub: {namespace: n}", 8, "name: it is missing"},
 		{"an encoding that the host has not", "name: orders}", "name: orders, encoding: utf8}", 8, `"utf8" is neither base64 nor`},
 		{"YAML that is none", "rules:", "rules: [", 19, "must be specified"},
 	} {
@@ -287,6 +301,28 @@ func TestTwoFunctionsMayNotBeFiredAtThroughOneQueue(t *testing.T) {
 	_, err := Parse("tandem.yaml", fmt.Appendf(nil, two, "a"), secrets)
 	if err == nil || !strings.Contains(err.Error(), "tandem.yaml:4: queue: q of the account a is that of f, too") {
 		t.Errorf("one queue for two functions: %v", err)
+	}
+}
+
+func TestTwoFunctionsMayNotGetEachOthersEvents(t *testing.T) {
+	const hub = "eventhub: {namespace: NS.servicebus.windows.net, name: h}"
+	const topic = "eventgrid: {topic: {endpoint: https://t.eventgrid.azure.net/api/events, key: k}}"
+	for _, tt := range []struct {
+		name, first, second string
+		want                string // "" when both may be
+	}{
+		{"one hub, named in two ways", hub, `eventhub: {connection: "Endpoint=sb://ns.servicebus.windows.net/;EntityPath=h"}`,
+			"eventhub: it is that of f, too"},
+		{"two hubs of a namespace", hub, "eventhub: {namespace: ns.servicebus.windows.net, name: i}", ""},
+		{"one topic", topic, strings.Replace(topic, "https://t.", "https://T.", 1), "eventgrid: it is that of f, too"},
+		{"two topics", topic, strings.Replace(topic, "https://t.", "https://u.", 1), ""},
+		{"one app", "eventgrid: {url: https://a}", "eventgrid: {url: https://a}", ""},
+	} {
+		text := fmt.Sprintf("version: 1\nfunctions:\n  f: {functions: {%s}}\n  g: {functions: {%s}}\n", tt.first, tt.second)
+		_, err := Parse("tandem.yaml", []byte(text), secrets)
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // checkStores returns an error when both sides would write to one store, as far as the config tells: when they have
 // one recording endpoint. It also does when two functions are fired at through one queue, whose messages either would
-// take.
+// take, or through one topic or event hub.
 func (l *loader) checkStores(c *Config) error {
 	lambda := make(map[string]string) // where the Lambda side's effects are, with what of which function says so
 	other := make(map[string]string)
@@ -27,6 +27,7 @@ func (l *loader) checkStores(c *Config) error {
 		}
 	}
 	queues := make(map[Queue]string)
+	feeds := make(map[string]string) // functions, by where their events are sent
 	for _, name := range slices.Sorted(maps.Keys(c.Functions)) {
 		f := c.Functions[name]
 		if f.Lambda != nil && f.Lambda.Effects != "" {
@@ -49,8 +50,35 @@ func (l *loader) checkStores(c *Config) error {
 			}
 			queues[*q] = name
 		}
+		if at, what := f.Functions.feed(); at != "" {
+			if owner, taken := feeds[at]; taken {
+				return l.fail(fmt.Errorf("%s: it is that of %s, too: either would get the other's events", what, owner),
+					"functions", name, "functions", what)
+			}
+			feeds[at] = name
+		}
 	}
 	return nil
+}
+
+// feed is where events are sent that everybody gets who reads there, and the key that says so; "" when there is none.
+func (f *Functions) feed() (at, key string) {
+	switch {
+	case f.EventGrid != nil && f.EventGrid.Topic != nil:
+		return origin(f.EventGrid.Topic.Endpoint), "eventgrid"
+	case f.EventHub != nil:
+		namespace, hub := f.EventHub.Namespace, f.EventHub.Name
+		for part := range strings.SplitSeq(f.EventHub.Connection, ";") {
+			switch name, value, _ := strings.Cut(part, "="); strings.ToLower(name) {
+			case "endpoint":
+				namespace = strings.TrimPrefix(value, "sb://")
+			case "entitypath":
+				hub = value
+			}
+		}
+		return strings.ToLower("sb://" + strings.TrimSuffix(namespace, "/") + "/" + hub), "eventhub"
+	}
+	return "", ""
 }
 
 func note(owners map[string]string, address, key, function string) {
@@ -71,6 +99,8 @@ func (f *Functions) Address() string {
 		return f.HTTP.URL
 	case f.Handler != nil:
 		return f.Handler.URL
+	case f.EventGrid != nil:
+		return f.EventGrid.URL
 	}
 	return ""
 }

@@ -24,6 +24,7 @@ import (
 // A contender is a kind of target, made for one server, and an invocation that it can be fired at with.
 type contender struct {
 	name string
+	fine http.HandlerFunc // how a server that is well answers; nil for fine
 	make func(url string, client *http.Client) (replay.Target, error)
 	inv  *capture.Invocation
 	// group returns the nth invocation of a message group; nil for triggers whose invocations have no order.
@@ -89,6 +90,17 @@ var contenders = []contender{
 			Event: []byte(`{"httpMethod":"POST","path":"/","headers":{},"body":"{}"}`),
 		},
 	},
+	{
+		name: "eventgrid",
+		fine: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) },
+		make: func(url string, client *http.Client) (replay.Target, error) {
+			return functions.NewEventGrid(functions.EventGridOptions{URL: url, Function: "f", HTTP: client})
+		},
+		inv: &capture.Invocation{
+			ID: "i", Trigger: capture.TriggerOther, Format: capture.FormatEventBridge,
+			Event: []byte(`{"detail-type":"d","source":"s","time":"2026-01-01T00:00:00Z","detail":{}}`),
+		},
+	},
 }
 
 // hijack takes the connection from under a handler, writes text to it and closes it; with reset, the client sees that.
@@ -145,7 +157,7 @@ func TestTargetsTellFaultsAlike(t *testing.T) {
 		}, unknown, nil},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-		}, "ok", map[string]string{"lambda": "unreplayable", "handler": "function_error"}},
+		}, "ok", map[string]string{"lambda": "unreplayable", "handler": "function_error", "eventgrid": unknown}},
 	}
 	for _, c := range contenders {
 		for _, tt := range tests {
@@ -181,9 +193,13 @@ func fireAtFault(t *testing.T, c contender, fault http.HandlerFunc) (*capture.Ou
 	var faulty atomic.Bool
 	var requests atomic.Int32
 	client := replay.NewHTTPClient(replay.HTTPOptions{MaxAnswer: 1000})
+	well := c.fine
+	if well == nil {
+		well = fine
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !faulty.Load() {
-			fine(w, r)
+			well(w, r)
 			return
 		}
 		requests.Add(1)

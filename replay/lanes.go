@@ -4,22 +4,25 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"tandem/capture"
 )
 
 // LanesOf returns the lanes of an invocation, each once: "sqs:<queue ARN>/<group>" for each FIFO message group and
-// "s3:<bucket>/<key>" for each object in the event, with keys decoded. Invocations that share a lane are fired one
-// after the other, as the platform does; without a lane, order does not matter. The order within a lane is that of
-// the recording: sequence numbers are not looked at.
+// "s3:<bucket>/<key>" for each object in the event, with keys decoded, and "kinesis:<stream ARN>/<shard>".
+// Invocations that share a lane are fired one after the other, as the platform does; without a lane, order does not
+// matter. The order within a lane is that of the recording: sequence numbers are not looked at.
 func LanesOf(inv *capture.Invocation) []string {
-	if inv.Trigger != capture.TriggerSQS && inv.Trigger != capture.TriggerS3 {
+	stream := inv.Format == capture.FormatKinesis
+	if inv.Trigger != capture.TriggerSQS && inv.Trigger != capture.TriggerS3 && !stream {
 		return nil
 	}
 	var event struct {
 		Records []struct {
 			EventSourceARN string `json:"eventSourceARN"`
+			EventID        string `json:"eventID"` // of Kinesis: the shard, a colon and the sequence number
 			Attributes     struct {
 				MessageGroupID string `json:"MessageGroupId"`
 			} `json:"attributes"`
@@ -48,6 +51,9 @@ func LanesOf(inv *capture.Invocation) []string {
 				key = r.S3.Object.Key
 			}
 			lane = "s3:" + r.S3.Bucket.Name + "/" + key
+		case stream:
+			shard, _, _ := strings.Cut(r.EventID, ":")
+			lane = "kinesis:" + r.EventSourceARN + "/" + shard
 		default:
 			continue
 		}

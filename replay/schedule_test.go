@@ -34,10 +34,16 @@ func TestLanesOf(t *testing.T) {
 		{"a key that cannot be decoded is still a lane", `{"Records":[{"s3":{"bucket":{"name":"b"},"object":{"key":"%zz"}}}]}`,
 			capture.TriggerS3, []string{"s3:b/%zz"}},
 		{"an event of another form has no lanes", `{"Records":"none"}`, capture.TriggerS3, nil},
+		{"a shard is a lane, whatever its keys", `{"Records":[
+			{"eventSource":"aws:kinesis","eventID":"shardId-0:1","eventSourceARN":"s","kinesis":{"partitionKey":"a"}},
+			{"eventSource":"aws:kinesis","eventID":"shardId-0:2","eventSourceARN":"s","kinesis":{"partitionKey":"b"}}]}`,
+			capture.TriggerOther, []string{"kinesis:s/shardId-0"}},
+		{"SNS has no order", `{"Records":[{"EventSource":"aws:sns","Sns":{}}]}`, capture.TriggerOther, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := LanesOf(&capture.Invocation{Trigger: tt.trigger, Event: []byte(tt.event)})
+			_, format := capture.Detect([]byte(tt.event))
+			got := LanesOf(&capture.Invocation{Trigger: tt.trigger, Format: format, Event: []byte(tt.event)})
 			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}

@@ -253,11 +253,17 @@ func nested(text string) json.RawMessage { return encode(string(encode(text))) }
 
 // encode returns v as JSON on one line, without the escapes that HTML needs: .NET does not write them.
 func encode(v any) json.RawMessage {
+	doc, err := tryEncode(v)
+	if err != nil {
+		panic(err) // strings, numbers and maps of strings always encode
+	}
+	return doc
+}
+
+func tryEncode(v any) (json.RawMessage, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic(err) // strings, numbers and maps of strings always encode
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }

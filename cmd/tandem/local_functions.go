@@ -26,10 +26,11 @@ host.json and each function.json, starts the handler, routes HTTP triggers and
 serves POST /admin/functions/{name}. It runs until it is interrupted, and then
 exits with 0.
 
-A queue trigger is polled when its connection is given with --env, as with
---env AzureWebJobsStorage="$CONNECTION_STRING". Blob triggers are not. A replay
-can also call such functions through POST /tandem/handler/{name}, with what the
-host would send to the handler.
+A queue trigger is polled, and an event hub read, when its connection is given
+with --env, as with --env AzureWebJobsStorage="$CONNECTION_STRING". Blob
+triggers are not. Event Grid triggers have their webhook, which the master key
+opens. A replay can also call such functions through POST
+/tandem/handler/{name}, with what the host would send to the handler.
 
 With --effects, AzureWebJobsStorage leads to a recording endpoint.`,
 		Example: `  tandem local functions --addr 127.0.0.1:7071 --app ./functionsapp`,

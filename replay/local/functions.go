@@ -71,7 +71,7 @@ type Functions struct {
 
 	handlers     sync.WaitGroup
 	stopHandlers context.CancelFunc
-	polls        sync.WaitGroup // of queues
+	polls        sync.WaitGroup // of queues and event hubs
 	stopPolls    context.CancelFunc
 	queueHTTP    *http.Client
 	effectPorts  []*effects.Port
@@ -129,6 +129,10 @@ func NewFunctions(ctx context.Context, opts FunctionsOptions) (*Functions, error
 	if err != nil {
 		return nil, err
 	}
+	hubs, err := f.newHubPollers()
+	if err != nil {
+		return nil, err
+	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	if err := f.startHandlers(ctx); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -136,6 +140,9 @@ func NewFunctions(ctx context.Context, opts FunctionsOptions) (*Functions, error
 	var polling context.Context
 	polling, f.stopPolls = context.WithCancel(context.Background())
 	for _, p := range pollers {
+		f.polls.Go(func() { p.poll(polling) })
+	}
+	for _, p := range hubs {
 		f.polls.Go(func() { p.poll(polling) })
 	}
 	return f, nil

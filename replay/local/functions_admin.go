@@ -19,6 +19,7 @@ func (f *Functions) ownHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /admin/host/status", f.serveStatus)
 	mux.HandleFunc("POST /admin/functions/{function}", f.serveAdminInvoke)
+	mux.HandleFunc("/runtime/webhooks/{extension}", f.serveEventGrid)
 	mux.HandleFunc("POST /tandem/handler/{function}", f.serveSeam)
 	if f.opts.Effects != nil {
 		mux.Handle("/tandem/", f.opts.Effects.Handler())
@@ -79,6 +80,13 @@ func payloadByHand(fn *azureFunction, id, input string) (*customhandler.Request,
 		return customhandler.QueueTrigger{
 			Body: []byte(input), Binary: fn.trigger.binary(), ID: id, DequeueCount: 1,
 			Inserted: now, Expires: now.AddDate(0, 0, 7), NextVisible: now.Add(10 * time.Minute),
+		}.Request(fn.trigger.Name, sys), nil
+	case "eventgridtrigger":
+		if !json.Valid([]byte(input)) {
+			return nil, errors.New("an event of Event Grid is JSON")
+		}
+		return customhandler.EventGridTrigger{
+			Events: []json.RawMessage{json.RawMessage(input)}, Many: fn.trigger.many(),
 		}.Request(fn.trigger.Name, sys), nil
 	default:
 		return customhandler.TextRequest(fn.trigger.Name, input, sys), nil

@@ -28,6 +28,7 @@ type functionsApp struct {
 	forward   bool          // HTTP-only functions get the plain request
 	timeout   time.Duration // of a function; 0 for none
 	queues    queueSettings
+	hubs      eventHubSettings
 	command   []string
 	workDir   string
 	functions []*azureFunction // by name
@@ -59,9 +60,15 @@ type binding struct {
 	QueueName  string   `json:"queueName"`
 	Connection string   `json:"connection"` // the name of an app setting
 	Path       string   `json:"path"`
+	// Of events:
+	EventHubName  string `json:"eventHubName"`
+	ConsumerGroup string `json:"consumerGroup"`
+	Cardinality   string `json:"cardinality"` // "many", or "one" by default
 }
 
 func (b *binding) binary() bool { return strings.EqualFold(b.DataType, "binary") }
+
+func (b *binding) many() bool { return strings.EqualFold(b.Cardinality, "many") }
 
 // httpOutput returns the name of the function's HTTP output binding; ok is false when there is none.
 func (fn *azureFunction) httpOutput() (name string, ok bool) {
@@ -108,7 +115,8 @@ type hostFile struct {
 		HTTP struct {
 			RoutePrefix *string `json:"routePrefix"`
 		} `json:"http"`
-		Queues queueFile `json:"queues"`
+		Queues    queueFile    `json:"queues"`
+		EventHubs eventHubFile `json:"eventHubs"`
 	} `json:"extensions"`
 	FunctionTimeout string `json:"functionTimeout"`
 	CustomHandler   *struct {
@@ -146,6 +154,9 @@ func (app *functionsApp) readHost(env []string) error {
 	}
 	if app.queues, err = host.Extensions.Queues.settings(); err != nil {
 		return fmt.Errorf("%s: extensions.queues.%w", file, err)
+	}
+	if app.hubs, err = host.Extensions.EventHubs.settings(); err != nil {
+		return fmt.Errorf("%s: extensions.eventHubs.%w", file, err)
 	}
 
 	d := &host.CustomHandler.Description
@@ -254,8 +265,23 @@ func (fn *azureFunction) readTrigger() error {
 		if t.Path == "" {
 			return errors.New(`the blobTrigger has no "path"; write container/{name}`)
 		}
+	case "eventgridtrigger":
+		return t.checkCardinality()
+	case "eventhubtrigger":
+		if t.EventHubName == "" {
+			return errors.New(`the eventHubTrigger has no "eventHubName"`)
+		}
+		return t.checkCardinality()
 	}
 	return nil
+}
+
+func (b *binding) checkCardinality() error {
+	switch strings.ToLower(b.Cardinality) {
+	case "", "one", "many":
+		return nil
+	}
+	return fmt.Errorf(`cardinality of the %s is %q; write "one" or "many"`, b.Type, b.Cardinality)
 }
 
 func (fn *azureFunction) readHTTPTrigger() error {
@@ -294,7 +320,7 @@ func (app *functionsApp) checkRoutes() error {
 		}
 		full := strings.ToLower(strings.Trim(app.prefix+"/"+strings.Trim(fn.route.Template, "/"), "/"))
 		first, _, _ := strings.Cut(full, "/")
-		if slices.Contains([]string{"admin", "runtime", "tandem"}, first) {
+		if slices.Contains(ownRoutes, first) {
 			return fmt.Errorf("%s: the route /%s belongs to the host; set another in its function.json",
 				filepath.Join(app.dir, fn.name), full)
 		}

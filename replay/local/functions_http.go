@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,15 +21,18 @@ import (
 // https://learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger.
 const maxRequest = 100 << 20
 
+// ownRoutes are the first segments of paths that belong to the host.
+var ownRoutes = []string{"admin", "runtime", "tandem"}
+
 // hostVersion is told to handlers.
 const hostVersion = "4.0.0.0"
 
-// Handler serves the HTTP triggers below the app's route prefix, Azure's admin API under /admin/, and under /tandem/
-// what only a replay needs.
+// Handler serves the HTTP triggers below the app's route prefix, Azure's admin API under /admin/, the webhooks of
+// extensions under /runtime/, and under /tandem/ what only a replay needs.
 func (f *Functions) Handler() http.Handler {
 	own := f.ownHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/admin/") || strings.HasPrefix(r.URL.Path, "/tandem/") {
+		if first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); slices.Contains(ownRoutes, first) {
 			own.ServeHTTP(w, r)
 			return
 		}

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -101,10 +102,8 @@ func parseInterval(text string) (time.Duration, error) {
 	return total + time.Duration(fraction)*100, nil
 }
 
-// connection returns the connection string of the function's queue, from the app's settings. A name stands for the
-// setting AzureWebJobs<name>, and else for the one of that name:
-// https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger#connections. Ok is false
-// when the trigger is no queue's or there is no such setting.
+// connection returns the connection string of the function's queue, from the app's settings. Ok is false when the
+// trigger is no queue's or there is no such setting.
 func (fn *azureFunction) connection(settings []string) (value string, ok bool) {
 	if !strings.EqualFold(fn.trigger.Type, "queueTrigger") {
 		return "", false
@@ -113,9 +112,16 @@ func (fn *azureFunction) connection(settings []string) (value string, ok bool) {
 	if name == "" {
 		name = "Storage"
 	}
-	value = lookup(settings, "AzureWebJobs"+name)
-	if value == "" {
-		value = lookup(settings, name)
-	}
+	value = setting(settings, name)
 	return value, value != ""
+}
+
+// setting returns the connection of that name. A name stands for the setting AzureWebJobs<name>, and else for the one
+// of that name:
+// https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger#connections.
+func setting(settings []string, name string) string {
+	if name == "" {
+		return ""
+	}
+	return cmp.Or(lookup(settings, "AzureWebJobs"+name), lookup(settings, name))
 }

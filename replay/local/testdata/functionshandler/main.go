@@ -43,6 +43,7 @@ func main() {
 	mux.HandleFunc("/untyped", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"Outputs":{}}`) })
 	mux.HandleFunc("/fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "reason", 500) })
 	mux.HandleFunc("/queue", queue)
+	mux.HandleFunc("/events", events)
 	mux.HandleFunc("/longqueue", func(w http.ResponseWriter, _ *http.Request) {
 		visit(w)
 		answerWith(`{}`)(w, nil)
@@ -133,6 +134,17 @@ func queue(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answerWith(`{"Outputs":{},"Logs":[],"ReturnValue":null}`)(w, r)
+}
+
+// events prints the payload that it gets, and fails when that has the word fail.
+func events(w http.ResponseWriter, r *http.Request) {
+	payload, _ := io.ReadAll(r.Body)
+	fmt.Println("events got", string(payload))
+	if strings.Contains(string(payload), "fail") {
+		http.Error(w, "as asked", http.StatusInternalServerError)
+		return
+	}
+	answerWith(`{}`)(w, r)
 }
 
 func put(name, body string) error {
