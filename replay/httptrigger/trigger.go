@@ -27,7 +27,7 @@ type Options struct {
 	HTTP *http.Client // from [replay.NewHTTPClient], which is the default too
 	// Accept returns why a request cannot be sent, for what the target knows of its platform; nil takes all. It runs
 	// beforehand, without keys and mark, and changes nothing.
-	Accept func(r *http.Request, body []byte) error
+	Accept func(inv *capture.Invocation, r *http.Request, body []byte) error
 	// Prepare gives a request, which has all but keys, what the platform admits it for. It runs right before each
 	// time that a request is sent. Its errors are those of [replay.Target]. Names of headers are in lower case but for
 	// User-Agent.
@@ -111,7 +111,7 @@ func (t *Trigger) request(ctx context.Context, inv *capture.Invocation) (*http.R
 		req.Header["User-Agent"] = []string{""}
 	}
 	if t.opts.Accept != nil {
-		err = t.opts.Accept(req, event.body)
+		err = t.opts.Accept(inv, req, event.body)
 	}
 	return req, event.body, err
 }
