@@ -153,19 +153,15 @@ func recordsTo(ctx context.Context, queue string) (func(ctx context.Context, rec
 	if queue == "" {
 		return nil, nil
 	}
-	u, err := url.Parse(queue)
-	if err != nil || u.Host == "" {
+	if u, err := url.Parse(queue); err != nil || u.Host == "" {
 		return nil, fmt.Errorf("--destination %q: it is not the URL of a queue", queue)
 	}
-	cfg, err := awsFlags{endpoint: queue}.config(ctx)
+	endpoint := queueEndpoint(queue)
+	cfg, err := awsFlags{endpoint: endpoint}.config(ctx)
 	if err != nil {
 		return nil, err
 	}
-	client := sqs.NewFromConfig(cfg, func(o *sqs.Options) {
-		if isLoopback(queue) {
-			o.BaseEndpoint = aws.String(u.Scheme + "://" + u.Host)
-		}
-	})
+	client := newQueueClient(cfg, endpoint)
 	return func(ctx context.Context, record []byte) error {
 		_, err := client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &queue, MessageBody: aws.String(string(record))})
 		return err

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 
@@ -58,25 +57,37 @@ func (b *targetBuilder) destination(ctx context.Context, l *config.Lambda) (*lam
 	if d := b.destinations[l.Destination]; d != nil {
 		return d, nil
 	}
-	cfg, err := b.awsConfig(ctx, l.Destination, l.Region)
+	endpoint := queueEndpoint(l.Destination)
+	cfg, err := b.awsConfig(ctx, endpoint, l.Region)
 	if err != nil {
 		return nil, err
 	}
-	queue, err := url.Parse(l.Destination)
-	if err != nil {
-		return nil, fmt.Errorf("destination: %w", err)
-	}
-	client := sqs.NewFromConfig(cfg, func(o *sqs.Options) {
-		if isLoopback(l.Destination) {
-			o.BaseEndpoint = aws.String(queue.Scheme + "://" + queue.Host)
-		}
-	})
 	if b.destinations == nil {
 		b.destinations = make(map[string]*lambda.Destination)
 	}
-	d := lambda.NewDestination(lambda.DestinationOptions{Client: client, Queue: l.Destination, Board: b.board})
+	d := lambda.NewDestination(lambda.DestinationOptions{
+		Client: newQueueClient(cfg, endpoint), Queue: l.Destination, Board: b.board,
+	})
 	b.destinations[l.Destination] = d
 	return d, nil
+}
+
+// queueEndpoint returns where the queue with that URL is on this machine, "" for one that is where the AWS SDK finds SQS.
+func queueEndpoint(queue string) string {
+	u, err := url.Parse(queue)
+	if err != nil || !isLoopback(queue) {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// newQueueClient returns a client for a queue at that endpoint.
+func newQueueClient(cfg aws.Config, endpoint string) *sqs.Client {
+	return sqs.NewFromConfig(cfg, func(o *sqs.Options) {
+		if endpoint != "" {
+			o.BaseEndpoint = &endpoint
+		}
+	})
 }
 
 // lambdaHTTP returns the deployment of a function that is called through a gateway.

@@ -15,7 +15,9 @@ func Message(id string) Key { return Key("message/" + id) }
 
 // Blob is the key of one upload of a blob. The ETag, without quotes, tells it from other uploads under that name; it is
 // empty in reports of those who do not know it.
-func Blob(container, name, etag string) Key { return Key("blob/" + container + "/" + name + "#" + etag) }
+func Blob(container, name, etag string) Key {
+	return Key("blob/" + container + "/" + name + "#" + etag)
+}
 
 // Event is the key of an event of Event Grid or Event Hubs, by the ID that the replay gave it.
 func Event(id string) Key { return Key("event/" + id) }

@@ -113,7 +113,7 @@ func refusedToken(resp *http.Response, body []byte, scope string) error {
 		return nil
 	case strings.Contains(challenge, "authorization_uri="),
 		scope != "" && code == http.StatusForbidden && strings.Contains(string(body), easyAuthText):
-		return &replay.SetupError{Err: fmt.Errorf("App Service Authentication answered %d before the function: %s", code, way)}
+		return &replay.SetupError{Err: fmt.Errorf("%d, which App Service Authentication answered before the function: %s", code, way)}
 	case scope != "" && challenge != "":
 		return fmt.Errorf("%d with WWW-Authenticate: Bearer: App Service Authentication refuses a token so, and a function "+
 			"may, too; whether it ran is not known", code)

@@ -46,15 +46,15 @@ type Destination struct {
 	opts DestinationOptions
 
 	mu       sync.Mutex
-	expected map[string]bool // requests that somebody waits for
-	held     map[string]held // records, by request
-	session  *session        // nil while nobody listens
+	expected map[string]*capture.Invocation // that somebody waits for, by request
+	held     map[string]held                // records, by request
+	session  *session                       // nil while nobody listens
 	listens  int
 }
 
 // held is a record that is in the queue.
 type held struct {
-	report  completion.Report
+	record  record
 	receipt string
 }
 
@@ -68,7 +68,7 @@ type session struct {
 
 // NewDestination returns the destination that opts describe. It sends nothing.
 func NewDestination(opts DestinationOptions) *Destination {
-	return &Destination{opts: opts, expected: make(map[string]bool), held: make(map[string]held)}
+	return &Destination{opts: opts, expected: make(map[string]*capture.Invocation), held: make(map[string]held)}
 }
 
 // Run has the queue received from all the time, and not only while an [Event] waits; see [completion.Source]. Reports go
@@ -124,17 +124,19 @@ func (d *Destination) failure(what string, err error) error {
 
 // take reports the record in m if somebody waits for it, and remembers it for who may.
 func (d *Destination) take(m types.Message) {
-	report, id, ok := parseRecord([]byte(aws.ToString(m.Body)))
+	rec, ok := parseRecord([]byte(aws.ToString(m.Body)))
 	if !ok {
 		return // something else's
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.expected[id] || len(d.held) < maxHeld {
-		d.held[id] = held{report, aws.ToString(m.ReceiptHandle)}
+	id := rec.RequestContext.RequestID
+	inv := d.expected[id]
+	if inv != nil || len(d.held) < maxHeld {
+		d.held[id] = held{rec, aws.ToString(m.ReceiptHandle)}
 	}
-	if d.expected[id] {
-		d.opts.Board.Report(report)
+	if inv != nil {
+		d.opts.Board.Report(rec.report(inv))
 	}
 }
 
@@ -195,13 +197,14 @@ func (h *hearing) close() {
 	}
 }
 
-// outcome waits for the record of a request that was sent at that time. An error says that none came before ctx ended,
+// outcome waits for the record of the request that inv was sent with at that time. An error says that none came before ctx ended,
 // or that it does not tell.
-func (h *hearing) outcome(ctx context.Context, id string, sent time.Time) (*capture.Outcome, error) {
+func (h *hearing) outcome(ctx context.Context, id string, inv *capture.Invocation, sent time.Time) (
+	*capture.Outcome, error) {
 	d, key := h.of, completion.Invocation(id)
 	wait := d.opts.Board.Expect(key)
 	defer wait.Close()
-	d.expect(id)
+	d.expect(id, inv)
 	defer d.forget(id)
 	waiting, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -219,12 +222,12 @@ func (h *hearing) outcome(ctx context.Context, id string, sent time.Time) (*capt
 }
 
 // expect has the record of a request reported, at once if it was received already.
-func (d *Destination) expect(id string) {
+func (d *Destination) expect(id string, inv *capture.Invocation) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.expected[id] = true
+	d.expected[id] = inv
 	if h, ok := d.held[id]; ok {
-		d.opts.Board.Report(h.report)
+		d.opts.Board.Report(h.record.report(inv))
 	}
 }
 

@@ -75,7 +75,7 @@ func (t *Event) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Out
 	if out != nil || err != nil {
 		return out, err
 	}
-	return heard.outcome(ctx, id, sent)
+	return heard.outcome(ctx, id, inv, sent)
 }
 
 // invoke hands the event to Lambda, which answers with an ID or with an outcome or an error, see [replay.Target].
@@ -98,7 +98,7 @@ func (t *Event) invoke(ctx context.Context, inv *capture.Invocation) (id string,
 	}
 	id, _ = awsmiddleware.GetRequestIDMetadata(answer.ResultMetadata)
 	if id == "" {
-		return "", nil, errors.New("Lambda answered without a request ID, so nothing can be heard of the invocation")
+		return "", nil, errors.New("it was taken without a request ID, so nothing can be heard of it")
 	}
 	return id, nil, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -129,6 +130,10 @@ func refusal(err error, api smithy.APIError, status int) (*capture.Outcome, erro
 	out := &capture.Outcome{Error: &capture.Error{Type: api.ErrorCode(), Message: api.ErrorMessage()}}
 	switch {
 	case status == http.StatusTooManyRequests || api.ErrorCode() == "EC2ThrottledException":
+		var throttled *types.TooManyRequestsException
+		if errors.As(err, &throttled) && throttled.Reason != "" {
+			out.Error.Message = strings.TrimSpace(fmt.Sprintf("%s (%s)", out.Error.Message, throttled.Reason))
+		}
 		out.Status = capture.StatusThrottled
 		return nil, &replay.ThrottledError{After: retryAfter(err), Outcome: out}
 	case status == http.StatusNotFound, status == http.StatusForbidden, status == http.StatusUnauthorized:

@@ -8,40 +8,43 @@ import (
 	"tandem/replay/completion"
 )
 
-// parseRecord reads what Lambda sends to a destination of asynchronous invocations; ok is false for anything else.
-//
-// A record of success has what the function returned, one of failure what the last attempt did. A record without it,
-// such as that of an event that became too old before the function ran, is a report without an outcome.
-//
-// Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html.
-func parseRecord(body []byte) (r completion.Report, requestID string, ok bool) {
-	var doc struct {
-		Timestamp      time.Time `json:"timestamp"`
-		RequestContext struct {
-			RequestID string `json:"requestId"`
-			Condition string `json:"condition"`
-			Attempts  int    `json:"approximateInvokeCount"`
-		} `json:"requestContext"`
-		RequestPayload  json.RawMessage `json:"requestPayload"`
-		ResponseContext struct {
-			FunctionError string `json:"functionError"`
-		} `json:"responseContext"`
-		ResponsePayload json.RawMessage `json:"responsePayload"`
+// A record is what Lambda sends to a destination of asynchronous invocations. Source:
+// https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html.
+type record struct {
+	Timestamp      time.Time `json:"timestamp"`
+	RequestContext struct {
+		RequestID string `json:"requestId"`
+		Condition string `json:"condition"`
+		Attempts  int    `json:"approximateInvokeCount"`
+	} `json:"requestContext"`
+	ResponseContext struct {
+		FunctionError string `json:"functionError"`
+	} `json:"responseContext"`
+	ResponsePayload json.RawMessage `json:"responsePayload"` // nil for none
+}
+
+// parseRecord reads a record; ok is false for anything else.
+func parseRecord(body []byte) (r record, ok bool) {
+	if json.Unmarshal(body, &r) != nil || r.RequestContext.RequestID == "" || r.RequestContext.Condition == "" {
+		return record{}, false
 	}
-	if json.Unmarshal(body, &doc) != nil || doc.RequestContext.RequestID == "" || doc.RequestContext.Condition == "" {
-		return r, "", false
+	return r, true
+}
+
+// report says what a record means for the invocation that it is of: what the function returned, or what its last
+// attempt did. Of a record without that, such as that of an event that became too old before the function ran, it is a
+// report without an outcome.
+func (r *record) report(inv *capture.Invocation) completion.Report {
+	id, failed := r.RequestContext.RequestID, r.ResponseContext.FunctionError
+	report := completion.Report{
+		Key: completion.Invocation(id), Source: "destination", Attempt: r.RequestContext.Attempts, Invocation: id,
+		Settled: capture.DeadLettered, Time: r.Timestamp,
 	}
-	id, failed := doc.RequestContext.RequestID, doc.ResponseContext.FunctionError
-	r = completion.Report{
-		Key: completion.Invocation(id), Source: "destination", Attempt: doc.RequestContext.Attempts, Invocation: id,
-		Settled: capture.DeadLettered, Time: doc.Timestamp,
+	if r.RequestContext.Condition == "Success" {
+		report.Settled = capture.Acked
 	}
-	if doc.RequestContext.Condition == "Success" {
-		r.Settled = capture.Acked
+	if (failed == "") == (report.Settled == capture.Acked) && r.ResponsePayload != nil {
+		report.Outcome = capture.LambdaOutcome(inv.Format, inv.Event, r.ResponsePayload, failed)
 	}
-	if (failed == "") == (r.Settled == capture.Acked) && doc.ResponsePayload != nil {
-		_, format := capture.Detect(doc.RequestPayload)
-		r.Outcome = capture.LambdaOutcome(format, doc.RequestPayload, doc.ResponsePayload, failed)
-	}
-	return r, id, true
+	return report
 }

@@ -49,7 +49,7 @@ func (s *Signing) sign(r *http.Request, body []byte) error {
 	r.URL.RawQuery = strings.ReplaceAll(r.URL.RawQuery, "+", "%20")
 	address := *r.URL // whose query the signer writes anew
 	bare := &http.Request{Method: r.Method, URL: &address, Host: r.Host, Header: make(http.Header)}
-	if media := r.Header["content-type"]; len(media) == 1 {
+	if media := r.Header[strings.ToLower("Content-Type")]; len(media) == 1 {
 		bare.Header.Set("Content-Type", media[0])
 	}
 	sum := sha256.Sum256(body)
