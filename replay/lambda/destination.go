@@ -195,6 +195,9 @@ func (h *hearing) close() {
 		over.stop(nil)
 		<-over.done
 	}
+	if h.session.ctx.Err() != nil {
+		<-h.session.done
+	}
 }
 
 // outcome waits for the record of the request that inv was sent with at that time. An error says that none came before ctx ended,

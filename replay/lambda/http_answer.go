@@ -29,19 +29,24 @@ func httpOutcome(resp *http.Response, body []byte) (*capture.Outcome, error) {
 	said := fmt.Errorf("the gateway answered %d: %s", code, message)
 	kind, _, _ := strings.Cut(resp.Header.Get("X-Amzn-Errortype"), ":")
 	switch {
-	case kind != "" && isMessage:
+	case kind != "" && (isMessage || len(body) == 0):
 		return gatewayRefusal(resp, kind, message)
 	case code == http.StatusBadGateway && strings.EqualFold(message, "internal server error"):
 		return httpFailure(capture.StatusFunctionError, "", said), nil
 	case code == http.StatusGatewayTimeout && message == "Endpoint request timed out":
 		return httpFailure(capture.StatusTimeout, "", said), nil
-	case isMessage && isBare(resp.Header) && ownMessages[code] == message:
+	case isBare(resp.Header) && (isMessage && ownMessages[code] == message || isHead(resp) && ownMessages[code] != ""):
 		return nil, fmt.Errorf("%w: an HTTP API says so itself, and a function may, too; whether it ran is not known", said)
 	case isBalancerPage(resp.Header, code, body):
 		return nil, fmt.Errorf("the load balancer answered %d itself, as it does whether the function failed, ran out of "+
 			"time or was not run", code)
 	}
 	return httpAnswer(resp, body), nil
+}
+
+// isHead tells answers that have no body to tell anything by.
+func isHead(resp *http.Response) bool {
+	return resp.Request != nil && resp.Request.Method == http.MethodHead
 }
 
 // ownMessages are what an HTTP API answers itself. A function behind it that cannot be invoked, is throttled or takes
@@ -53,6 +58,7 @@ var ownMessages = map[int]string{
 	http.StatusRequestEntityTooLarge: "Request Entity Too Large",
 	http.StatusTooManyRequests:       "Too Many Requests",
 	http.StatusInternalServerError:   "Internal Server Error",
+	http.StatusBadGateway:            "Internal Server Error", // which is a function's failure where it is read
 	http.StatusServiceUnavailable:    "Service Unavailable",
 }
 

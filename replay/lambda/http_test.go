@@ -380,6 +380,30 @@ func TestHeadersThatARESTAPIMovedAreMovedBack(t *testing.T) {
 	}
 }
 
+// An answer to HEAD has no words to be told by.
+func TestAnAnswerToHEADIsToldByItsHeader(t *testing.T) {
+	for _, tt := range []struct {
+		name, header string
+		status       int
+		known        bool
+	}{
+		{"an HTTP API's, or the function's", "Apigw-Requestid", 403, false},
+		{"a failure's, or the function's", "Apigw-Requestid", 502, false},
+		{"the function's, by its status", "Apigw-Requestid", 409, true},
+		{"the function's, behind no HTTP API", "X-A", 403, true},
+	} {
+		target := newHTTPTarget(t, HTTPOptions{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set(tt.header, "r")
+			w.WriteHeader(tt.status)
+		}))
+		out, err := target.Fire(t.Context(), httpEvent("HEAD", "/", "", ""))
+		if (err == nil) != tt.known || err == nil && out.HTTP.Status != tt.status {
+			t.Errorf("%s: %+v, %v", tt.name, out, err)
+		}
+	}
+}
+
 func FuzzGatewayAnswer(f *testing.F) {
 	f.Add(403, "AccessDeniedException:x", "r", []byte(`{"Message":"Forbidden"}`))
 	f.Add(502, "", "", []byte("Internal Server Error"))
