@@ -72,7 +72,8 @@ func (b *targetBuilder) destination(ctx context.Context, l *config.Lambda) (*lam
 	return d, nil
 }
 
-// queueEndpoint returns where the queue with that URL is on this machine, "" for one that is where the AWS SDK finds SQS.
+// queueEndpoint returns where the queue with that URL is on this machine, "" for one that is where the AWS SDK finds
+// SQS.
 func queueEndpoint(queue string) string {
 	u, err := url.Parse(queue)
 	if err != nil || !isLoopback(queue) {

@@ -20,8 +20,8 @@ import (
 // renewBefore is how long before its end a token is not used any more, as the SDK's own clients do.
 const renewBefore = 5 * time.Minute
 
-// tokens are the bearer tokens of one scope. The SDK's credentials keep theirs, but for those that run another program
-// for each. It is safe for concurrent use.
+// tokens are the bearer tokens of one scope. The SDK's credentials keep theirs, but for those that run another
+// program for each. It is safe for concurrent use.
 type tokens struct {
 	credential azcore.TokenCredential
 	scope      string
@@ -93,8 +93,8 @@ func checkPrivate(address string) error {
 // easyAuthText is what App Service Authentication says to callers that it knows and does not admit.
 const easyAuthText = "You do not have permission to view this directory or page"
 
-// refusedToken tells the refusals of App Service Authentication from the function's own answers: it names the authority
-// to get a token from. A challenge that does not may be either's. Source:
+// refusedToken tells the refusals of App Service Authentication from the function's own answers: it names the
+// authority to get a token from. A challenge that does not may be either's. Source:
 // https://learn.microsoft.com/azure/app-service/overview-authentication-authorization.
 func refusedToken(resp *http.Response, body []byte, scope string) error {
 	var challenge string

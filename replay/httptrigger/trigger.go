@@ -1,6 +1,6 @@
 // Package httptrigger sends recorded HTTP events as the requests that they once were, for targets on either cloud to
-// share. It rebuilds a request from the raw path and query, the repeated headers, the cookies and the body in base64 of
-// an event, and sends it once; what the answer means is the target's to say.
+// share. It rebuilds a request from the raw path and query, the repeated headers, the cookies and the body in base64
+// of an event, and sends it once; what the answer means is the target's to say.
 package httptrigger
 
 import (
@@ -29,8 +29,8 @@ type Options struct {
 	// beforehand, without keys and mark, and changes nothing.
 	Accept func(inv *capture.Invocation, r *http.Request, body []byte) error
 	// Prepare gives a request, which has all but keys, what the platform admits it for. It runs right before each
-	// time that a request is sent. Its errors are those of [replay.Target]. Names of headers are in lower case but for
-	// User-Agent.
+	// time that a request is sent. Its errors are those of [replay.Target]. Names of headers are in lower case but
+	// for User-Agent.
 	Prepare func(r *http.Request, body []byte) error
 	// Outcome says what an answer means, as [replay.Target] does. The body of resp has been read.
 	Outcome func(resp *http.Response, body []byte) (*capture.Outcome, error)

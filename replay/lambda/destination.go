@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// hidden is for how many seconds a record that was received is not given to others: longer than it takes until the
-	// answer of the request that it is of was read, and not too long for those whose record it is.
+	// hidden is for how many seconds a record that was received is not given to others: longer than it takes until
+	// the answer of the request that it is of was read, and not too long for those whose record it is.
 	hidden   = 30
 	longPoll = 20 // seconds that SQS waits for records
 	// maxHeld bounds the records of requests that nobody waits for that are remembered. Others come again.
@@ -33,15 +33,15 @@ type DestinationOptions struct {
 	Board  *completion.Board // where records are reported and waited for
 }
 
-// A Destination is the queue that Lambda sends the records of asynchronous invocations to, for any number of functions.
-// It is a [completion.Source] and safe for concurrent use.
+// A Destination is the queue that Lambda sends the records of asynchronous invocations to, for any number of
+// functions. It is a [completion.Source] and safe for concurrent use.
 //
-// It deletes the records of those requests that an [Event] waited for, once their outcomes are known. Others, and those
-// that come too late, stay in the queue; they are hidden for half a minute each time that they are received. A queue of
-// the replay's own is best.
+// It deletes the records of those requests that an [Event] waited for, once their outcomes are known. Others, and
+// those that come too late, stay in the queue; they are hidden for half a minute each time that they are received. A
+// queue of the replay's own is best.
 //
-// It receives while anybody waits or it is run. A receive that is broken off may take a record with it, which then comes
-// half a minute later: running it all the time spares that.
+// It receives while anybody waits or it is run. A receive that is broken off may take a record with it, which then
+// comes half a minute later: running it all the time spares that.
 type Destination struct {
 	opts DestinationOptions
 
@@ -71,8 +71,8 @@ func NewDestination(opts DestinationOptions) *Destination {
 	return &Destination{opts: opts, expected: make(map[string]*capture.Invocation), held: make(map[string]held)}
 }
 
-// Run has the queue received from all the time, and not only while an [Event] waits; see [completion.Source]. Reports go
-// to the board of the options, which b has to be.
+// Run has the queue received from all the time, and not only while an [Event] waits; see [completion.Source].
+// Reports go to the board of the options, which b has to be.
 func (d *Destination) Run(ctx context.Context, b *completion.Board) error {
 	if b != d.opts.Board {
 		return errors.New("a destination reports to the board that its targets wait at")
@@ -200,8 +200,8 @@ func (h *hearing) close() {
 	}
 }
 
-// outcome waits for the record of the request that inv was sent with at that time. An error says that none came before ctx ended,
-// or that it does not tell.
+// outcome waits for the record of the request that inv was sent with at that time. An error says that none came
+// before ctx ended, or that it does not tell.
 func (h *hearing) outcome(ctx context.Context, id string, inv *capture.Invocation, sent time.Time) (
 	*capture.Outcome, error) {
 	d, key := h.of, completion.Invocation(id)

@@ -34,9 +34,9 @@ type EventOptions struct {
 // An Event is a Lambda function that is invoked asynchronously, as S3, SNS and EventBridge do. It is safe for
 // concurrent use.
 //
-// Lambda runs a function that fails again, twice unless it is told otherwise, one minute and two minutes later, so Fire
-// may take minutes. The outcome is that of the last attempt. The function does not see the mark: Lambda hands a client
-// context to synchronous invocations alone.
+// Lambda runs a function that fails again, twice unless it is told otherwise, one minute and two minutes later, so
+// Fire may take minutes. The outcome is that of the last attempt. The function does not see the mark: Lambda hands a
+// client context to synchronous invocations alone.
 type Event struct{ opts EventOptions }
 
 // NewEvent returns the target that opts describe.

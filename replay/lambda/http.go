@@ -53,8 +53,8 @@ const (
 	maxALB         = 1 << 20
 )
 
-// frontLimit returns how long a body may be where the request goes. A domain name of one's own tells nothing; there it
-// is what the event came through that counts.
+// frontLimit returns how long a body may be where the request goes. A domain name of one's own tells nothing; there
+// it is what the event came through that counts.
 func frontLimit(host string, sign *Signing, format capture.Format) (front string, limit int) {
 	service := ""
 	if sign != nil {

@@ -15,9 +15,9 @@ import (
 // httpOutcome brings what came back from a gateway to the form that an Invoke's outcome has.
 //
 // A Function URL and a REST API mark their own answers with x-amzn-errortype. An HTTP API does not: what it answers
-// itself, a function that has nothing but {"message":"Forbidden"} to say could have answered, too. Then it is not known
-// whether the function ran, so it is an error and never fired again. A load balancer says neither why. Sources:
-// https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html,
+// itself, a function that has nothing but {"message":"Forbidden"} to say could have answered, too. Then it is not
+// known whether the function ran, so it is an error and never fired again. A load balancer says neither why.
+// Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html,
 // https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html and
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html.
 func httpOutcome(resp *http.Response, body []byte) (*capture.Outcome, error) {
@@ -109,8 +109,8 @@ func httpFailure(status capture.Status, kind string, said error) *capture.Outcom
 	return &capture.Outcome{Status: status, Error: &capture.Error{Type: kind, Message: said.Error()}}
 }
 
-// onlyMessage returns the text of an answer that consists of nothing else: a JSON document with a message, as gateways
-// write, or a Function URL's bare line for a function that failed.
+// onlyMessage returns the text of an answer that consists of nothing else: a JSON document with a message, as
+// gateways write, or a Function URL's bare line for a function that failed.
 func onlyMessage(body []byte) (message string, ok bool) {
 	if text := strings.TrimSpace(string(body)); text == "Internal Server Error" {
 		return text, true
@@ -148,7 +148,8 @@ func isBare(header http.Header) bool {
 
 // isBalancerPage tells the pages that a load balancer writes.
 func isBalancerPage(header http.Header, code int, body []byte) bool {
-	return strings.HasPrefix(header.Get("Server"), "awselb/") && strings.HasPrefix(header.Get("Content-Type"), "text/html") &&
+	return strings.HasPrefix(header.Get("Server"), "awselb/") &&
+		strings.HasPrefix(header.Get("Content-Type"), "text/html") &&
 		strings.Contains(string(body), fmt.Sprintf("<title>%d ", code))
 }
 

@@ -1,5 +1,5 @@
-// Package lambda fires invocations at AWS Lambda functions: through the Invoke API, which waits for the answer or does
-// not, and over HTTP through a Function URL, an API Gateway or a load balancer.
+// Package lambda fires invocations at AWS Lambda functions: through the Invoke API, which waits for the answer or
+// does not, and over HTTP through a Function URL, an API Gateway or a load balancer.
 package lambda
 
 import (

@@ -32,8 +32,8 @@ func parseRecord(body []byte) (r record, ok bool) {
 }
 
 // report says what a record means for the invocation that it is of: what the function returned, or what its last
-// attempt did. Of a record without that, such as that of an event that became too old before the function ran, it is a
-// report without an outcome.
+// attempt did. Of a record without that, such as that of an event that became too old before the function ran, it is
+// a report without an outcome.
 func (r *record) report(inv *capture.Invocation) completion.Report {
 	id, failed := r.RequestContext.RequestID, r.ResponseContext.FunctionError
 	report := completion.Report{

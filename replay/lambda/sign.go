@@ -24,7 +24,8 @@ const (
 	serviceGateway = "execute-api" // an API Gateway
 )
 
-// Signing says how requests are signed with Signature Version 4, for functions that IAM guards. All fields are needed.
+// Signing says how requests are signed with Signature Version 4, for functions that IAM guards. All fields are
+// needed.
 type Signing struct {
 	Service     string // "lambda" for a Function URL, "execute-api" for an API Gateway
 	Region      string
