@@ -45,21 +45,6 @@ type Retry struct {
 	Safe bool `yaml:"safe"`
 }
 
-// Lambda is a function that is called through the Invoke API, or a state machine.
-type Lambda struct {
-	Function  string `yaml:"function"`  // name or ARN
-	Qualifier string `yaml:"qualifier"` // version or alias; none is $LATEST
-	Region    string `yaml:"region"`    // default: as the AWS SDK finds it
-	Endpoint  string `yaml:"endpoint"`  // default: AWS's
-	Effects   string `yaml:"effects"`   // address that tells effects; none if nobody watches
-	InFlight  int    `yaml:"inFlight"`  // invocations at once; default: as many as the replay fires
-	// Environment says what depends on it. It may be left out for an endpoint on this machine.
-	Environment replay.Environment `yaml:"environment"`
-	Rewrite     []rewrite.Change   `yaml:"rewrite"` // of events, before they are sent to it
-
-	StepFunctions `yaml:",inline"`
-}
-
 // Functions is a function of an Azure Functions app. Exactly one of the ways to fire it is set.
 type Functions struct {
 	HTTP       *HTTP       `yaml:"http"`

@@ -226,13 +226,14 @@ func (l *loader) check(c *Config) error {
 
 func (l *loader) checkFunction(name string, f Function) error {
 	if f.Lambda != nil {
-		if err := f.Lambda.validateStepFunctions(); err != nil {
-			key, _, _ := strings.Cut(err.Error(), ":")
-			return l.fail(err, "functions", name, "lambda", key)
+		if err := f.Lambda.validate(); err != nil {
+			at, where := []any{"functions", name, "lambda"}, err.Error()
+			where, _, _ = strings.Cut(where, ":")
+			for key := range strings.SplitSeq(where, ".") {
+				at = append(at, key)
+			}
+			return l.fail(err, at...)
 		}
-	}
-	if f.Lambda != nil && f.Lambda.Function == "" && f.Lambda.StateMachine == "" {
-		return l.fail(errors.New("function: the Lambda function's name is missing"), "functions", name, "lambda")
 	}
 	if f.Lambda != nil && f.Lambda.InFlight < 0 {
 		return l.fail(errors.New("inFlight is below 0"), "functions", name, "lambda", "inFlight")

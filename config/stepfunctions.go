@@ -22,6 +22,12 @@ func (l *Lambda) validateStepFunctions() error {
 	switch {
 	case machine && l.Function != "":
 		return errors.New("stateMachine: there is a function, too: which of them is to be fired at?")
+	case machine && l.HTTP != nil:
+		return errors.New("stateMachine: there is http, too: which of them is to be fired at?")
+	case machine && l.Invocation != "":
+		return errors.New("invocation: it is said of a function, and this is a state machine")
+	case l.Execution != "" && l.Invocation != "":
+		return errors.New("execution: it is in an answer, and an asynchronous function gives none")
 	case machine && l.Qualifier != "":
 		return errors.New("qualifier: that of a state machine is part of its ARN")
 	case machine && l.Execution != "":

@@ -20,6 +20,7 @@ func (l *loader) checkStores(c *Config) error {
 		if f.Lambda != nil {
 			note(lambda, f.Lambda.Effects, "effects", name)
 			note(lambda, f.Lambda.Endpoint, "endpoint", name)
+			note(lambda, f.Lambda.httpURL(), "url", name)
 		}
 		if f.Functions != nil {
 			note(other, f.Functions.Effects, "effects", name)

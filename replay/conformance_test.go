@@ -55,6 +55,19 @@ var contenders = []contender{
 		group: fifo,
 	},
 	{
+		name: "lambda over http",
+		make: func(url string, client *http.Client) (replay.Target, error) {
+			keys := credentials.NewStaticCredentialsProvider("A", "B", "")
+			return lambda.NewHTTP(lambda.HTTPOptions{
+				URL: url + "{path}", HTTP: client, Sign: &lambda.Signing{Service: "lambda", Region: "r", Credentials: keys},
+			})
+		},
+		inv: &capture.Invocation{
+			ID: "i", Trigger: capture.TriggerHTTP, Format: capture.FormatALB,
+			Event: []byte(`{"httpMethod":"GET","path":"/","headers":{"Idempotency-Key":"k"}}`),
+		},
+	},
+	{
 		name: "http",
 		make: func(url string, client *http.Client) (replay.Target, error) {
 			return functions.NewHTTP(functions.HTTPOptions{URL: url + "{path}", HTTP: client})

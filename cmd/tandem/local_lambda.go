@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/spf13/cobra"
 
 	"tandem/capture"
@@ -27,6 +30,7 @@ type localLambdaOptions struct {
 	record      recordingFlags
 	api         string
 	routes      []string
+	destination string
 }
 
 func (a *app) localLambdaCommand() *cobra.Command {
@@ -65,6 +69,8 @@ With --api and --route, an API Gateway stands in front.`,
 	opts.record.to.register(f)
 	f.StringVar(&opts.api, "api", "", "`address` of an API Gateway with payload format 2.0")
 	f.StringArrayVar(&opts.routes, "route", nil, "with --api: `NAME=ROUTE`, such as f='POST /orders/{id}'")
+	f.StringVar(&opts.destination, "destination", "",
+		"`URL` of an SQS queue that gets the records of asynchronous invocations")
 	cobra.CheckErr(cmd.MarkFlagRequired("function"))
 	return cmd
 }
@@ -81,8 +87,12 @@ func (a *app) localLambda(ctx context.Context, opts localLambdaOptions) (err err
 	if err != nil {
 		return err
 	}
+	destination, err := recordsTo(ctx, opts.destination)
+	if err != nil {
+		return err
+	}
 	platform, err := local.NewLambda(local.LambdaOptions{
-		Functions: functions, NoQueue: opts.noQueue, Effects: watched.server, Log: a.stderr,
+		Functions: functions, NoQueue: opts.noQueue, Effects: watched.server, Destination: destination, Log: a.stderr,
 	})
 	if err != nil {
 		return err
@@ -136,6 +146,26 @@ func (opts *localLambdaOptions) lambdaFunctions(sink *pinningSink) ([]local.Lamb
 		functions = append(functions, f)
 	}
 	return functions, nil
+}
+
+// recordsTo returns what sends records of asynchronous invocations to a queue, nil for none.
+func recordsTo(ctx context.Context, queue string) (func(ctx context.Context, record []byte) error, error) {
+	if queue == "" {
+		return nil, nil
+	}
+	if u, err := url.Parse(queue); err != nil || u.Host == "" {
+		return nil, fmt.Errorf("--destination %q: it is not the URL of a queue", queue)
+	}
+	endpoint := queueEndpoint(queue)
+	cfg, err := awsFlags{endpoint: endpoint}.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client := newQueueClient(cfg, endpoint)
+	return func(ctx context.Context, record []byte) error {
+		_, err := client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &queue, MessageBody: aws.String(string(record))})
+		return err
+	}, nil
 }
 
 // newGateway returns the API Gateway that the flags describe, or nil.

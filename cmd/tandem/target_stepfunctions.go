@@ -27,7 +27,7 @@ func (b *targetBuilder) stateMachine(ctx context.Context, l *config.Lambda) (rep
 	if err != nil {
 		return d, fmt.Errorf("input: %w", err)
 	}
-	cfg, err := b.awsConfig(ctx, &config.Lambda{Region: region, Endpoint: l.Endpoint})
+	cfg, err := b.awsConfig(ctx, l.Endpoint, region)
 	if err != nil {
 		return d, err
 	}
@@ -45,7 +45,7 @@ func (b *targetBuilder) execution(ctx context.Context, l *config.Lambda, d repla
 	if err != nil {
 		return d, fmt.Errorf("execution: %w", err)
 	}
-	cfg, err := b.awsConfig(ctx, &config.Lambda{Region: l.Region, Endpoint: l.ExecutionEndpoint})
+	cfg, err := b.awsConfig(ctx, l.ExecutionEndpoint, l.Region)
 	if err != nil {
 		return d, err
 	}
@@ -56,11 +56,11 @@ func (b *targetBuilder) execution(ctx context.Context, l *config.Lambda, d repla
 }
 
 // durable returns the deployment of an HTTP function that starts orchestrations, whose own is d.
-func (b *targetBuilder) durable(h *config.HTTP, d replay.Deployment) (replay.Deployment, error) {
+func (b *targetBuilder) durable(h *config.HTTP, start *functions.HTTP, d replay.Deployment) (replay.Deployment, error) {
 	d.Kind = "durable"
 	var err error
 	d.Target, err = functions.NewDurable(functions.DurableOptions{
-		Start: d.Target, URL: h.URL, Key: h.Key, Waits: h.Waits, HTTP: b.http,
+		Start: start, URL: h.URL, Key: h.Key, Authorize: start.Authorize, Waits: h.Waits, HTTP: b.http,
 	})
 	return d, err
 }

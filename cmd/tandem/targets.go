@@ -1,18 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"tandem/capture"
 	"tandem/capture/effects"
@@ -35,7 +29,8 @@ type targetBuilder struct {
 	http     *http.Client
 	inFlight int
 	// board has what is heard of those that were fired at triggers that answer nobody.
-	board *completion.Board
+	board        *completion.Board
+	destinations map[string]*lambda.Destination // of records of asynchronous invocations, by the queue's URL
 }
 
 // buildTargets returns the deployments of each function in the config.
@@ -59,7 +54,7 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 			return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
 		}
 		l.InFlight, az.InFlight = f.Lambda.InFlight, f.Functions.InFlight
-		l.Environment = environment(f.Lambda.Environment, f.Lambda.Endpoint)
+		l.Environment = environment(f.Lambda.Environment, f.Lambda.Address())
 		az.Environment = environment(f.Functions.Environment, az.Address)
 		l.Rewrite, az.Rewrite = f.Lambda.Rewrite, f.Functions.Rewrite
 		l.RetrySafe, az.RetrySafe = f.Retry.Safe, f.Retry.Safe
@@ -72,65 +67,12 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 	return targets, nil
 }
 
-func (b *targetBuilder) lambda(ctx context.Context, l *config.Lambda) (replay.Deployment, error) {
-	if l.StateMachine != "" {
-		return b.stateMachine(ctx, l)
-	}
-	d := replay.Deployment{Name: lambdaTarget, Kind: "lambda", Address: l.Function, Effects: b.effects(l.Effects)}
-	if l.Qualifier != "" {
-		d.Address += ":" + l.Qualifier
-	}
-	if l.Endpoint != "" {
-		d.Address += " at " + withoutSecrets(l.Endpoint)
-	}
-	cfg, err := b.awsConfig(ctx, l)
-	if err != nil {
-		return d, err
-	}
-	d.Target = lambda.New(lambda.Options{
-		Client: lambda.NewClient(cfg, l.Endpoint), Function: l.Function, Qualifier: l.Qualifier,
-	})
-	if l.Execution != "" {
-		return b.execution(ctx, l, d)
-	}
-	return d, nil
-}
-
-// awsConfig finds region and credentials as every AWS SDK does. An embedded platform knows neither accounts nor
-// regions, and needs no environment that has them.
-func (b *targetBuilder) awsConfig(ctx context.Context, l *config.Lambda) (aws.Config, error) {
-	if isLoopback(l.Endpoint) {
-		return aws.Config{Region: cmp.Or(l.Region, "us-east-1"), Credentials: aws.AnonymousCredentials{}, HTTPClient: b.http}, nil
-	}
-	client := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		t.MaxIdleConnsPerHost = b.inFlight
-		t.MaxConnsPerHost = 0
-	})
-	load := []func(*awsconfig.LoadOptions) error{awsconfig.WithHTTPClient(client)}
-	if l.Region != "" {
-		load = append(load, awsconfig.WithRegion(l.Region))
-	}
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, load...)
-	if err == nil && cfg.Region == "" {
-		err = errors.New("which region? set region, or AWS_REGION")
-	}
-	// What the SDK was told to trust besides the system's certificates (AWS_CA_BUNDLE) only its own client knows.
-	if own, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok && own.GetTransport().TLSClientConfig.RootCAs == nil {
-		cfg.HTTPClient = b.http
-	}
-	return cfg, err
-}
-
 func (b *targetBuilder) functions(name string, f *config.Functions) (replay.Deployment, error) {
 	d := replay.Deployment{Name: functionsTarget, Effects: b.effects(f.Effects)}
 	var err error
 	switch {
 	case f.HTTP != nil:
-		d.Kind, d.Address = "http", withoutSecrets(f.HTTP.URL)
-		d.Target, err = functions.NewHTTP(functions.HTTPOptions{URL: f.HTTP.URL, Key: f.HTTP.Key, HTTP: b.http})
-		if err == nil && f.HTTP.Durable {
-			return b.durable(f.HTTP, d)
-		}
+		return b.httpTrigger(f)
 	case f.Handler != nil:
 		function := f.Handler.Function
 		if function == "" {

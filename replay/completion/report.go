@@ -22,6 +22,9 @@ func Blob(container, name, etag string) Key {
 // Event is the key of an event of Event Grid or Event Hubs, by the ID that the replay gave it.
 func Event(id string) Key { return Key("event/" + id) }
 
+// Invocation is the key of an asynchronous invocation of a Lambda function, by the request ID that Lambda answered.
+func Invocation(requestID string) Key { return Key("invocation/" + requestID) }
+
 // A Report is what a source has learned of one attempt of the platform to have a thing worked on.
 type Report struct {
 	Key    Key

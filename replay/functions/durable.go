@@ -15,6 +15,7 @@ import (
 	"tandem/capture/translate"
 	"tandem/replay"
 	"tandem/replay/follow"
+	"tandem/replay/httptrigger"
 )
 
 // DurableOptions say how an orchestration is started and followed. Start and URL are needed.
@@ -23,6 +24,8 @@ type DurableOptions struct {
 	URL   string        // as in [HTTPOptions]; a status URL on its origin belongs to the same app
 	// Key is the app's, for status URLs there that bring none of their own. It is sent nowhere else.
 	Key string
+	// Authorize gives a question to the app's own origin the token that the app asks for; nil for none.
+	Authorize func(*http.Request) error
 	// Waits says that the function waits for the orchestration for a while, and then answers with its output
 	// (WaitForCompletionOrCreateCheckStatusResponse).
 	Waits bool
@@ -106,7 +109,8 @@ func waited(out *capture.Outcome) (*capture.Outcome, error) {
 type durableWork struct {
 	client        *http.Client
 	status        *url.URL
-	key           string        // to ask with; "" for none
+	key           string // to ask with; "" for none
+	authorize     func(*http.Request) error
 	orchestration bool          // of Durable Functions, whose status has a form
 	after         time.Duration // how long to wait at first
 }
@@ -116,7 +120,7 @@ func (d *Durable) started(a *capture.HTTPAnswer) (*durableWork, error) {
 	if a.Status < 200 || a.Status > 299 {
 		return nil, nil
 	}
-	w := &durableWork{client: d.opts.HTTP, after: retryAfter(first(a.Headers["retry-after"]), time.Now())}
+	w := &durableWork{client: d.opts.HTTP, after: httptrigger.RetryAfter(first(a.Headers["retry-after"]), time.Now())}
 	var links struct {
 		Status string `json:"statusQueryGetUri"`
 	}
@@ -133,8 +137,11 @@ func (d *Durable) started(a *capture.HTTPAnswer) (*durableWork, error) {
 	if w.status, err = d.resolve(address); err != nil {
 		return nil, err
 	}
-	if sameOrigin(w.status, d.base) && !w.status.Query().Has("code") {
-		w.key = d.opts.Key // it would be taken before the code
+	if sameOrigin(w.status, d.base) {
+		w.authorize = d.opts.Authorize
+		if !w.status.Query().Has("code") {
+			w.key = d.opts.Key // it would be taken before the code
+		}
 	}
 	return w, nil
 }
@@ -190,6 +197,11 @@ func (w *durableWork) ask(ctx context.Context) (*capture.Outcome, error) {
 	if w.key != "" {
 		req.Header["x-functions-key"] = []string{w.key}
 	}
+	if w.authorize != nil {
+		if err := w.authorize(req); err != nil {
+			return nil, &follow.Pending{Err: fmt.Errorf("ask for the status: %w", err)}
+		}
+	}
 	if mark, ok := replay.MarkFrom(ctx); ok {
 		req.Header[capture.MarkHeader] = []string{mark.String()}
 	}
@@ -216,7 +228,7 @@ func withoutURL(err error) string {
 
 // judge tells what an answer to the question for the status means.
 func (w *durableWork) judge(resp *http.Response, body []byte) (*capture.Outcome, error) {
-	after := retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	after := httptrigger.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
 	said := fmt.Errorf("asked for the status, the app answered %d", resp.StatusCode)
 	doc, isStatus := parseStatus(body)
 	switch code := resp.StatusCode; {

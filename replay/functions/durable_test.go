@@ -290,15 +290,18 @@ func TestTheKeyGoesOnlyToTheAppItIsOf(t *testing.T) {
 	elsewhere.statuses = []http.HandlerFunc{orchestration("Completed", "1")}
 	elsewhere.target(t, DurableOptions{})
 	app := durableApp{statuses: []http.HandlerFunc{orchestration("Completed", "1")}}
-	target := app.target(t, DurableOptions{})
+	target := app.target(t, DurableOptions{Authorize: func(r *http.Request) error {
+		r.Header["Authorization"] = []string{"Bearer token"}
+		return nil
+	}})
 	tests := []struct {
 		name, location string
 		to             *durableApp
-		want           string
+		want, token    string
 	}{
-		{"its own status", "/api/status/1", &app, appKey},
-		{"its own status, with a key of its own", "/api/status/1?code=other", &app, ""},
-		{"somebody else's", elsewhere.url + "/api/status/1", &elsewhere, ""},
+		{"its own status", "/api/status/1", &app, appKey, "Bearer token"},
+		{"its own status, with a key of its own", "/api/status/1?code=other", &app, "", "Bearer token"},
+		{"somebody else's", elsewhere.url + "/api/status/1", &elsewhere, "", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -311,8 +314,9 @@ func TestTheKeyGoesOnlyToTheAppItIsOf(t *testing.T) {
 				t.Fatalf("got %+v, %v", out, err)
 			}
 			_, asked := tt.to.seen()
-			if key := asked[len(asked)-1].Header.Get("X-Functions-Key"); key != tt.want {
-				t.Errorf("key %q, want %q", key, tt.want)
+			header := asked[len(asked)-1].Header
+			if key, token := header.Get("X-Functions-Key"), header.Get("Authorization"); key != tt.want || token != tt.token {
+				t.Errorf("key %q and token %q, want %q and %q", key, token, tt.want, tt.token)
 			}
 		})
 	}

@@ -16,6 +16,7 @@ import (
 	"tandem/capture/customhandler"
 	"tandem/replay"
 	"tandem/replay/completion"
+	"tandem/replay/httptrigger"
 )
 
 // EventGridOptions say which function an event is delivered to, or which topic it is published to. URL and Function,
@@ -243,7 +244,7 @@ func (g *EventGrid) answered(resp *http.Response, body []byte) (*capture.Outcome
 		return failure(capture.StatusUnreplayable), nil
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable && after != "":
 		return nil, &replay.ThrottledError{
-			After: retryAfter(after, time.Now()), Outcome: failure(capture.StatusThrottled),
+			After: httptrigger.RetryAfter(after, time.Now()), Outcome: failure(capture.StatusThrottled),
 		}
 	}
 	return failure(capture.StatusTransport), nil

@@ -1,158 +1,88 @@
 package functions
 
 import (
-	"bytes"
-	"context"
-	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
-	"golang.org/x/net/http/httpguts"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"tandem/capture"
 	"tandem/capture/translate"
 	"tandem/replay"
+	"tandem/replay/httptrigger"
 )
 
 // HTTPOptions say where an HTTP trigger is. URL is needed.
 type HTTPOptions struct {
 	// URL is where the function is. {name} stands for the event's path parameter of that name and {path} for its
 	// whole path, both as the client escaped them. The event's query goes behind the URL's own.
-	URL  string
-	Key  string       // the function's or the host's key; "" for anonymous functions
-	HTTP *http.Client // from [replay.NewHTTPClient], which is the default too
+	URL string
+	Key string // the function's or the host's key; "" for anonymous functions
+	// Credential gets the tokens of Entra ID for Scope that requests carry, in the place of the client's own
+	// authorization; nil for an app that asks for none. A token is kept, and another got before it ends.
+	Credential azcore.TokenCredential
+	Scope      string       // such as "api://CLIENT-ID/.default"
+	HTTP       *http.Client // from [replay.NewHTTPClient], which is the default too
 }
 
 // HTTP is a function with an HTTP trigger. It is safe for concurrent use.
-type HTTP struct {
-	url    *template
-	key    string
-	client *http.Client
-}
-
-// NewHTTP returns the target that opts describe. It fails when the URL is not one.
-func NewHTTP(opts HTTPOptions) (*HTTP, error) {
-	t, err := parseTemplate(opts.URL)
-	if err != nil {
-		return nil, err
-	}
-	if opts.HTTP == nil {
-		opts.HTTP = replay.NewHTTPClient(replay.HTTPOptions{})
-	}
-	return &HTTP{url: t, key: opts.Key, client: opts.HTTP}, nil
-}
-
-// Check refuses events that no request can be made of; see [replay.Checker].
-func (t *HTTP) Check(inv *capture.Invocation) error {
-	_, _, err := t.parse(inv)
-	return err
-}
-
-// parse returns the event's request, and where it goes.
-func (t *HTTP) parse(inv *capture.Invocation) (*httpEvent, *url.URL, error) {
-	if inv.Trigger != capture.TriggerHTTP {
-		return nil, nil, fmt.Errorf("an event of the trigger %s cannot be sent to an HTTP trigger", inv.Trigger)
-	}
-	event, err := parseHTTPEvent(inv)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !httpguts.ValidHeaderFieldName(event.method) { // both are tokens
-		return nil, nil, fmt.Errorf("%q is not a method", event.method)
-	}
-	u, err := t.url.expand(event)
-	return event, u, err
-}
-
-// Fire sends the request that the event came from; see [replay.Target].
 //
 // A 429 or 503 with Retry-After is a throttle, as the platform sends it; without, it is the function's own answer. A
 // 500 with an empty body is a function that threw.
-func (t *HTTP) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
-	req, err := t.request(ctx, inv)
-	if err != nil {
-		return replay.Unreplayable("%v", err), nil
-	}
-	start := time.Now()
-	resp, err := t.client.Do(req)
-	if err != nil {
-		return replay.TransportFailure(ctx, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	elapsed := time.Since(start)
-	if err != nil {
-		return replay.TransportFailure(ctx, fmt.Errorf("read the answer with status %d: %w", resp.StatusCode, err))
-	}
-	out, err := answered(resp, body)
-	if out != nil {
-		out.DurationMS = replay.Milliseconds(elapsed)
-	}
-	return out, err
+type HTTP struct {
+	*httptrigger.Trigger
+	key    string
+	scope  string  // "" without tokens
+	tokens *tokens // nil without
 }
 
-func (t *HTTP) request(ctx context.Context, inv *capture.Invocation) (*http.Request, error) {
-	event, u, err := t.parse(inv)
+// NewHTTP returns the target that opts describe. It fails when the URL is not one, or not one to send tokens to.
+func NewHTTP(opts HTTPOptions) (*HTTP, error) {
+	t := &HTTP{key: opts.Key}
+	if opts.Credential != nil {
+		if err := checkPrivate(opts.URL); err != nil {
+			return nil, err
+		}
+		t.scope, t.tokens = opts.Scope, newTokens(opts.Credential, opts.Scope)
+	}
+	var err error
+	t.Trigger, err = httptrigger.New(httptrigger.Options{
+		URL: opts.URL, HTTP: opts.HTTP, Prepare: t.authorize, Outcome: t.answered,
+	})
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, event.method, "/", requestBody(event))
-	if err != nil {
-		return nil, err
-	}
-	req.URL, req.Host = u, u.Host // parsed as it is
-	req.Header = event.header
-	// Under this spelling alone net/http finds it; without one, it would send its own.
-	req.Header["User-Agent"] = req.Header["user-agent"]
-	delete(req.Header, "user-agent")
-	if req.Header["User-Agent"] == nil {
-		req.Header["User-Agent"] = []string{""}
-	}
+	return t, nil
+}
+
+// authorize gives a request the function's key and a token.
+func (t *HTTP) authorize(r *http.Request, _ []byte) error {
 	if t.key != "" {
-		req.Header["x-functions-key"] = []string{t.key}
+		r.Header["x-functions-key"] = []string{t.key}
 	}
-	if mark, ok := replay.MarkFrom(ctx); ok {
-		req.Header[capture.MarkHeader] = []string{mark.String()}
-	}
-	return req, nil
+	return t.Authorize(r)
 }
 
-// requestBody returns a reader of the event's body. For methods that net/http takes for safe it is, when empty, one
-// that cannot be read again, which keeps net/http from sending such a request a second time on another connection.
-func requestBody(event *httpEvent) io.Reader {
-	switch {
-	case len(event.body) > 0:
-		return bytes.NewReader(event.body)
-	case event.method == http.MethodGet, event.method == http.MethodHead, event.method == http.MethodOptions:
-		return io.MultiReader()
-	default:
-		return http.NoBody
+// Authorize gives a request the token that the app asks for, if it asks for one.
+func (t *HTTP) Authorize(r *http.Request) error {
+	if t.tokens == nil {
+		return nil
 	}
+	return t.tokens.authorize(r)
 }
 
 // answered brings an answer to the neutral form.
-func answered(resp *http.Response, body []byte) (*capture.Outcome, error) {
+func (t *HTTP) answered(resp *http.Response, body []byte) (*capture.Outcome, error) {
 	after := resp.Header.Get("Retry-After")
 	refused := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable
 	if refused && after != "" {
 		out := &capture.Outcome{
 			Status: capture.StatusThrottled, HTTP: capture.NewHTTPAnswer(resp.StatusCode, resp.Header, body),
 		}
-		return nil, &replay.ThrottledError{After: retryAfter(after, time.Now()), Outcome: out}
+		return nil, &replay.ThrottledError{After: httptrigger.RetryAfter(after, time.Now()), Outcome: out}
+	}
+	if err := refusedToken(resp, body, t.scope); err != nil {
+		return nil, err
 	}
 	return translate.HTTPOutcome(resp.StatusCode, resp.Header, body), nil
-}
-
-// retryAfter reads a delay in seconds or a date; what is neither is no delay.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(value); err == nil {
-		return time.Duration(min(max(seconds, 0), 1e6)) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
-	}
-	return 0
 }

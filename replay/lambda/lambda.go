@@ -1,4 +1,5 @@
-// Package lambda fires invocations at AWS Lambda functions through the Invoke API.
+// Package lambda fires invocations at AWS Lambda functions: through the Invoke API, which waits for the answer or
+// does not, and over HTTP through a Function URL, an API Gateway or a load balancer.
 package lambda
 
 import (
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -129,6 +131,10 @@ func refusal(err error, api smithy.APIError, status int) (*capture.Outcome, erro
 	out := &capture.Outcome{Error: &capture.Error{Type: api.ErrorCode(), Message: api.ErrorMessage()}}
 	switch {
 	case status == http.StatusTooManyRequests || api.ErrorCode() == "EC2ThrottledException":
+		var throttled *types.TooManyRequestsException
+		if errors.As(err, &throttled) && throttled.Reason != "" {
+			out.Error.Message = strings.TrimSpace(fmt.Sprintf("%s (%s)", out.Error.Message, throttled.Reason))
+		}
 		out.Status = capture.StatusThrottled
 		return nil, &replay.ThrottledError{After: retryAfter(err), Outcome: out}
 	case status == http.StatusNotFound, status == http.StatusForbidden, status == http.StatusUnauthorized:

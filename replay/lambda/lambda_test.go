@@ -102,7 +102,7 @@ func TestFireTellsFailuresApart(t *testing.T) {
 			"timeout"},
 		{"the function ran out of time, by its report",
 			failed(`{"errorType":"E"}`, "REPORT RequestId: a\tDuration: 1 ms\tStatus: timeout"), "timeout"},
-		{"too many requests", refuse(429, "TooManyRequestsException", `{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded"}`),
+		{"too many requests", refuse(429, "TooManyRequestsException", `{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","message":"Rate Exceeded."}`),
 			throttled},
 		{"no such function", refuse(404, "ResourceNotFoundException", `{"Message":"Function not found"}`), setup},
 		{"no permission", refuse(403, "AccessDeniedException", `{"Message":"not authorized"}`), setup},
@@ -124,7 +124,8 @@ func TestFireTellsFailuresApart(t *testing.T) {
 			case requests != 1:
 				t.Errorf("%d requests; a failure is not retried here", requests)
 			case errors.As(err, &again):
-				if tt.want != throttled || again.After != 7*time.Second || again.Outcome.Status != capture.StatusThrottled {
+				if tt.want != throttled || again.After != 7*time.Second || again.Outcome.Status != capture.StatusThrottled ||
+					again.Outcome.Error.Message != "Rate Exceeded. (ReservedFunctionConcurrentInvocationLimitExceeded)" {
 					t.Errorf("throttled for %v: %+v", again.After, again.Outcome)
 				}
 			case errors.As(err, &config):
@@ -135,6 +136,28 @@ func TestFireTellsFailuresApart(t *testing.T) {
 				t.Errorf("got %+v, %v; want %s", out, err, tt.want)
 			}
 		})
+	}
+}
+
+func TestAFunctionIsNamedInAnyWayThatLambdaKnows(t *testing.T) {
+	const arn = "arn:aws:lambda:eu-west-1:123456789012:function:orders"
+	for _, tt := range []struct{ function, qualifier, path, query string }{
+		{"orders", "", "orders", ""},
+		{"orders", "7", "orders", "Qualifier=7"},
+		{"orders:live", "", "orders:live", ""},
+		{"123456789012:function:orders", "live", "123456789012:function:orders", "Qualifier=live"},
+		{arn, "$LATEST", arn, "Qualifier=%24LATEST"},
+		{arn + ":live", "", arn + ":live", ""},
+	} {
+		target := newTarget(t, func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/2015-03-31/functions/"+tt.path+"/invocations" || r.URL.RawQuery != tt.query {
+				t.Errorf("%+v: %s", tt, r.URL)
+			}
+		})
+		target.opts.Function, target.opts.Qualifier = tt.function, tt.qualifier
+		if _, err := target.Fire(t.Context(), event(`{}`)); err != nil {
+			t.Errorf("%+v: %v", tt, err)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@
 // There is no isolation: functions run as the user who started them, with that user's files, network and clock, and
 // memory is not bounded. Neither platform scales, freezes processes between invocations, or reads roles and policies.
 //
-// Of Lambda there are no layers, extensions, aliases, event source mappings or asynchronous destinations.
+// Of Lambda there are no layers, extensions, aliases or event source mappings.
 //
 // Of Azure Functions there are custom handlers only. HTTP triggers are served, Storage Queues and event hubs are
 // polled where their connections are given, Event Grid triggers have their webhook, and POST /admin/functions/{name}

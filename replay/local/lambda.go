@@ -31,6 +31,9 @@ type LambdaOptions struct {
 	// what arrives there while it works on an invocation is kept under that invocation's tag: its [capture.Mark] if
 	// it has one, else its request ID. Every invocation opens a tag, so take them or bound the server's MaxTags.
 	Effects *effects.Server
+	// Destination gets the record of each asynchronous invocation that has ended, in JSON, as Lambda sends it to the
+	// destinations of success and failure. It is called by several goroutines at once, until Close. Nil for none.
+	Destination func(ctx context.Context, record []byte) error
 	// Log gets what the functions write and the platform's START, END and REPORT lines, in whole lines. It is
 	// called by one goroutine at a time. Nil discards.
 	Log io.Writer
@@ -228,8 +231,9 @@ func (l *Lambda) Run(ctx context.Context, req LambdaRequest) (*LambdaResponse, e
 const maxAttempts = 3
 
 // RunLater queues an invocation, which runs once an environment is free, and again, up to three times in all, if
-// the function fails. As on Lambda the function gets no client context. What is queued when the platform is closed is
-// lost. The error is a [*LambdaError], unless the platform is closed.
+// the function fails. As on Lambda the function gets no client context. What became of it in the end goes to the
+// destination. What is queued when the platform is closed is lost. The error is a [*LambdaError], unless the platform
+// is closed.
 func (l *Lambda) RunLater(req LambdaRequest) (requestID string, err error) {
 	job, err := l.accept(req, "Event", maxAsyncPayload)
 	if err != nil {
@@ -238,12 +242,17 @@ func (l *Lambda) RunLater(req LambdaRequest) (requestID string, err error) {
 	job.request.ClientContext = nil
 	go func() {
 		defer l.running.Done()
-		for range maxAttempts {
+		for attempt := 1; ; attempt++ {
 			env, err := job.function.pool.acquire(l.ctx, l.ctx, true)
 			if err != nil {
 				return
 			}
-			if result := l.run(job, env); result.err != nil || result.response.FunctionError == "" {
+			result := l.run(job, env)
+			if result.err != nil {
+				return
+			}
+			if result.response.FunctionError == "" || attempt == maxAttempts {
+				l.sendRecord(job, result.response, attempt)
 				return
 			}
 		}

@@ -1,4 +1,4 @@
-package functions
+package httptrigger
 
 import (
 	"io"
@@ -24,7 +24,7 @@ func sent(t *testing.T, format capture.Format, template, event string) (*http.Re
 	}))
 	defer server.Close()
 	defer client.CloseIdleConnections()
-	target, err := NewHTTP(HTTPOptions{URL: server.URL + template, Key: "secret", HTTP: client})
+	target, err := New(Options{URL: server.URL + template, HTTP: client, Prepare: withKey, Outcome: anyAnswer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +35,15 @@ func sent(t *testing.T, format capture.Format, template, event string) (*http.Re
 		t.Fatal(err)
 	}
 	return got, string(body), out
+}
+
+func withKey(r *http.Request, _ []byte) error {
+	r.Header["x-key"] = []string{"secret"}
+	return nil
+}
+
+func anyAnswer(*http.Response, []byte) (*capture.Outcome, error) {
+	return &capture.Outcome{Status: capture.StatusOK}, nil
 }
 
 func TestRequestsAreRebuiltAsTheClientSentThem(t *testing.T) {
@@ -105,7 +114,7 @@ func TestHeadersAreTheClients(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, _, _ := sent(t, tt.format, "/", tt.event)
-			tt.want.Set("X-Functions-Key", "secret")
+			tt.want.Set("X-Key", "secret")
 			if !reflect.DeepEqual(got.Header, tt.want) {
 				t.Errorf("got  %v\nwant %v", got.Header, tt.want)
 			}
@@ -134,9 +143,9 @@ func TestEventsThatCannotBeSentAreUnreplayable(t *testing.T) {
 	}
 }
 
-func TestNewHTTPRefusesWhatIsNoURL(t *testing.T) {
+func TestNewRefusesWhatIsNoURL(t *testing.T) {
 	for _, url := range []string{"", "orders", "ftp://host/", "http://", "http://host/{", "http://host/{}", "http://{path}/", "http://host{id}"} {
-		if _, err := NewHTTP(HTTPOptions{URL: url}); err == nil {
+		if _, err := New(Options{URL: url}); err == nil {
 			t.Errorf("%q is taken for a URL", url)
 		}
 	}
@@ -154,7 +163,7 @@ func FuzzHTTPEvent(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, format int, event string) {
-		e, err := parseHTTPEvent(&capture.Invocation{Format: formats[uint(format)%uint(len(formats))], Event: []byte(event)})
+		e, err := parseEvent(&capture.Invocation{Format: formats[uint(format)%uint(len(formats))], Event: []byte(event)})
 		if err != nil {
 			return
 		}

@@ -1,4 +1,4 @@
-package functions
+package httptrigger
 
 import (
 	"fmt"
@@ -46,7 +46,7 @@ func parseTemplate(text string) (*template, error) {
 }
 
 // expand returns the URL for e, with e's query behind its own.
-func (t *template) expand(e *httpEvent) (*url.URL, error) {
+func (t *template) expand(e *request) (*url.URL, error) {
 	var b strings.Builder
 	for i, text := range t.texts {
 		b.WriteString(text)

@@ -1,4 +1,4 @@
-package functions
+package httptrigger
 
 import (
 	"encoding/base64"
@@ -13,8 +13,8 @@ import (
 	"tandem/capture/jsonval"
 )
 
-// An httpEvent is the request that a client sent to a gateway, as far as the event that the gateway made of it tells.
-type httpEvent struct {
+// A request is what a client sent to a gateway, as far as the event that the gateway made of it tells.
+type request struct {
 	method string
 	path   string // escaped
 	query  string // escaped, without "?"
@@ -23,17 +23,17 @@ type httpEvent struct {
 	body   []byte
 }
 
-// parseHTTPEvent reads an event of one of the four HTTP formats. Sources:
+// parseEvent reads an event of one of the four HTTP formats. Sources:
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html,
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html,
 // https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html and
 // https://docs.aws.amazon.com/lambda/latest/dg/services-alb.html.
-func parseHTTPEvent(inv *capture.Invocation) (*httpEvent, error) {
+func parseEvent(inv *capture.Invocation) (*request, error) {
 	v, err := inv.Value()
 	if err != nil {
 		return nil, fmt.Errorf("event: %w", err)
 	}
-	e := &httpEvent{header: make(http.Header), params: make(map[string]string)}
+	e := &request{header: make(http.Header), params: make(map[string]string)}
 	switch format := inv.Format; format {
 	case capture.FormatAPIGatewayV2, capture.FormatFunctionURL:
 		e.method = v.At("requestContext", "http", "method").Text
@@ -113,7 +113,7 @@ func values(v jsonval.Value) []string {
 // readHeader collects the headers that the client sent, in lower case, so that net/http sees no Idempotency-Key and
 // sends nothing twice because of one. Values in multiValueHeaders win over those in headers, which has the last of
 // several.
-func (e *httpEvent) readHeader(event jsonval.Value) error {
+func (e *request) readHeader(event jsonval.Value) error {
 	for _, field := range []string{"headers", "multiValueHeaders"} {
 		headers := event.At(field)
 		fresh := make(http.Header)
@@ -159,7 +159,7 @@ func isInfrastructure(name string) bool {
 	return false
 }
 
-func (e *httpEvent) readBody(event jsonval.Value) error {
+func (e *request) readBody(event jsonval.Value) error {
 	body := event.At("body").Text
 	if event.At("isBase64Encoded").Text != "true" {
 		e.body = []byte(body)
@@ -195,7 +195,7 @@ func isHex(c byte) bool {
 
 // rawParam returns the path parameter of that name as the path has it, escapes and all; ok is false when the event
 // has none. A parameter that is not found in the path is escaped anew, and keeps its slashes.
-func (e *httpEvent) rawParam(name string) (raw string, ok bool) {
+func (e *request) rawParam(name string) (raw string, ok bool) {
 	value, ok := e.params[name]
 	if !ok {
 		return "", false
