@@ -88,6 +88,20 @@ func TestMarksTravel(t *testing.T) {
 	if _, ok := MarkFromClientContext([]byte(`null`)); ok {
 		t.Error("a mark was found in null")
 	}
+	for _, tt := range []struct {
+		event string
+		ok    bool
+	}{
+		{`{"headers":{"a":"b","Tandem-Trial":"` + m.String() + `"}}`, true},
+		{`{"headers":null,"multiValueHeaders":{"tandem-trial":["x","` + m.String() + `"]}}`, true},
+		{`{"headers":{"tandem-trial":"` + m.String() + `x"}}`, false},
+		{`{"headers":{"x":"tandem-trial"},"body":"tandem-trial: ` + m.String() + `"}`, false},
+		{`{"headers":[1],"x":"tandem-trial"}`, false},
+	} {
+		if got, ok := MarkFromEvent([]byte(tt.event)); ok != tt.ok || ok && got != m {
+			t.Errorf("MarkFromEvent(%s) = %+v, %t", tt.event, got, ok)
+		}
+	}
 }
 
 func TestBodiesAreTold(t *testing.T) {

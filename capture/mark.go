@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -74,4 +75,38 @@ func MarkFromClientContext(doc []byte) (m Mark, ok bool) {
 	}
 	m, err := ParseMark(text)
 	return m, err == nil
+}
+
+// MarkFromEvent finds the mark in the headers of an HTTP event, where a replay that fired it through a gateway has put
+// it. ok is false when there is none.
+func MarkFromEvent(event []byte) (m Mark, ok bool) {
+	if !bytes.Contains(event, []byte(MarkHeader)) {
+		return Mark{}, false
+	}
+	var doc struct {
+		Headers    map[string]json.RawMessage `json:"headers"`
+		MultiValue map[string]json.RawMessage `json:"multiValueHeaders"`
+	}
+	if json.Unmarshal(event, &doc) != nil {
+		return Mark{}, false
+	}
+	var texts []string
+	for name, value := range doc.Headers {
+		var text string
+		if strings.EqualFold(name, MarkHeader) && json.Unmarshal(value, &text) == nil {
+			texts = append(texts, text)
+		}
+	}
+	for name, value := range doc.MultiValue {
+		var list []string
+		if strings.EqualFold(name, MarkHeader) && json.Unmarshal(value, &list) == nil {
+			texts = append(texts, list...)
+		}
+	}
+	for _, text := range texts {
+		if m, err := ParseMark(text); err == nil {
+			return m, true
+		}
+	}
+	return Mark{}, false
 }

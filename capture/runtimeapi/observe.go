@@ -74,6 +74,9 @@ func (r *Recorder) delivered(x *wiretap.Exchange) {
 		p.inv.Function = functionName(p.inv.Context.FunctionARN)
 	}
 	_, marked := capture.MarkFromClientContext(p.inv.Context.ClientContext)
+	if !marked { // it may have come through a gateway
+		_, marked = capture.MarkFromEvent(x.ResponseBody.Bytes)
+	}
 	p.replay = marked && !r.opts.RecordReplays
 
 	r.mu.Lock()

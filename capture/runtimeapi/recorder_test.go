@@ -366,13 +366,16 @@ func TestReplaysAreNotRecorded(t *testing.T) {
 		rt := newRuntime(t, r.Addr())
 		round(t, h, rt, Request{ID: "1", ClientContext: mark, Event: []byte("1")}, "invocation/1/response", "1")
 		round(t, h, rt, Request{ID: "2", Event: []byte("2")}, "invocation/2/response", "2")
+		throughGateway := []byte(`{"version":"2.0","headers":{"tandem-trial":"r/i/t/0"}}`)
+		round(t, h, rt, Request{ID: "3", Event: throughGateway}, "invocation/3/response", "3")
 		var got []string
 		for _, inv := range kept(r, sink) {
 			got = append(got, fmt.Sprintf("%s cold=%v", inv.Event, inv.Context.ColdStart))
 		}
-		want, stats := []string{"2 cold=false"}, Stats{Recorded: 1, Replays: 1}
+		want, stats := []string{"2 cold=false"}, Stats{Recorded: 1, Replays: 2}
 		if wanted {
-			want, stats = []string{"1 cold=true", "2 cold=false"}, Stats{Recorded: 2}
+			want = []string{"1 cold=true", "2 cold=false", string(throughGateway) + " cold=false"}
+			stats = Stats{Recorded: 3}
 		}
 		if diff := cmp.Diff(want, got); diff != "" || r.Stats() != stats {
 			t.Errorf("RecordReplays %v: stats %+v, recorded (-want +got):\n%s", wanted, r.Stats(), diff)
