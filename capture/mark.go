@@ -80,7 +80,7 @@ func MarkFromClientContext(doc []byte) (m Mark, ok bool) {
 // MarkFromEvent finds the mark in the headers of an HTTP event, where a replay that fired it through a gateway has put
 // it. ok is false when there is none.
 func MarkFromEvent(event []byte) (m Mark, ok bool) {
-	if !bytes.Contains(event, []byte(MarkHeader)) {
+	if !bytes.Contains(event, []byte(MarkHeader[1:7])) { // "andem-", in whatever case gateways write it
 		return Mark{}, false
 	}
 	var doc struct {
