@@ -28,6 +28,7 @@ type functionsApp struct {
 	forward   bool          // HTTP-only functions get the plain request
 	timeout   time.Duration // of a function; 0 for none
 	queues    queueSettings
+	bus       busSettings
 	command   []string
 	workDir   string
 	functions []*azureFunction // by name
@@ -59,6 +60,10 @@ type binding struct {
 	QueueName  string   `json:"queueName"`
 	Connection string   `json:"connection"` // the name of an app setting
 	Path       string   `json:"path"`
+	// Of Service Bus:
+	TopicName   string `json:"topicName"`
+	Sessions    bool   `json:"isSessionsEnabled"`
+	Cardinality string `json:"cardinality"`
 }
 
 func (b *binding) binary() bool { return strings.EqualFold(b.DataType, "binary") }
@@ -108,7 +113,8 @@ type hostFile struct {
 		HTTP struct {
 			RoutePrefix *string `json:"routePrefix"`
 		} `json:"http"`
-		Queues queueFile `json:"queues"`
+		Queues     queueFile `json:"queues"`
+		ServiceBus busFile   `json:"serviceBus"`
 	} `json:"extensions"`
 	FunctionTimeout string `json:"functionTimeout"`
 	CustomHandler   *struct {
@@ -146,6 +152,9 @@ func (app *functionsApp) readHost(env []string) error {
 	}
 	if app.queues, err = host.Extensions.Queues.settings(); err != nil {
 		return fmt.Errorf("%s: extensions.queues.%w", file, err)
+	}
+	if app.bus, err = host.Extensions.ServiceBus.settings(); err != nil {
+		return fmt.Errorf("%s: extensions.serviceBus.%w", file, err)
 	}
 
 	d := &host.CustomHandler.Description
@@ -250,6 +259,8 @@ func (fn *azureFunction) readTrigger() error {
 		if t.QueueName == "" {
 			return errors.New(`the queueTrigger has no "queueName"`)
 		}
+	case "servicebustrigger":
+		return t.checkBusTrigger()
 	case "blobtrigger":
 		if t.Path == "" {
 			return errors.New(`the blobTrigger has no "path"; write container/{name}`)

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -109,10 +110,10 @@ func (fn *azureFunction) connection(settings []string) (value string, ok bool) {
 	if !strings.EqualFold(fn.trigger.Type, "queueTrigger") {
 		return "", false
 	}
-	name := fn.trigger.Connection
-	if name == "" {
-		name = "Storage"
-	}
+	return connectionSetting(settings, cmp.Or(fn.trigger.Connection, "Storage"))
+}
+
+func connectionSetting(settings []string, name string) (value string, ok bool) {
 	value = lookup(settings, "AzureWebJobs"+name)
 	if value == "" {
 		value = lookup(settings, name)

@@ -43,6 +43,7 @@ func main() {
 	mux.HandleFunc("/untyped", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"Outputs":{}}`) })
 	mux.HandleFunc("/fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "reason", 500) })
 	mux.HandleFunc("/queue", queue)
+	mux.HandleFunc("/bus", bus)
 	mux.HandleFunc("/longqueue", func(w http.ResponseWriter, _ *http.Request) {
 		visit(w)
 		answerWith(`{}`)(w, nil)
@@ -129,6 +130,25 @@ func queue(w http.ResponseWriter, r *http.Request) {
 	}
 	fmt.Println("queue got", doc.Data["message"])
 	if strings.Contains(doc.Data["message"], "fail") {
+		http.Error(w, "as asked", http.StatusInternalServerError)
+		return
+	}
+	answerWith(`{"Outputs":{},"Logs":[],"ReturnValue":null}`)(w, r)
+}
+
+// bus fails when its message says so: "fail" always, "once" in the first delivery.
+func bus(w http.ResponseWriter, r *http.Request) {
+	var doc struct {
+		Data     map[string]string
+		Metadata map[string]any
+	}
+	if err := json.NewDecoder(r.Body).Decode(&doc); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	text := doc.Data["message"]
+	fmt.Printf("bus got %s session %v delivery %v\n", text, doc.Metadata["SessionId"], doc.Metadata["DeliveryCount"])
+	if strings.Contains(text, "fail") || strings.Contains(text, "once") && doc.Metadata["DeliveryCount"] == "1" {
 		http.Error(w, "as asked", http.StatusInternalServerError)
 		return
 	}
