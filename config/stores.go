@@ -26,7 +26,7 @@ func (l *loader) checkStores(c *Config) error {
 			note(other, f.Functions.Address(), "url", name)
 		}
 	}
-	queues := make(map[Queue]string)
+	queues, buses := make(map[Queue]string), make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Functions)) {
 		f := c.Functions[name]
 		if f.Lambda != nil && f.Lambda.Effects != "" {
@@ -48,6 +48,13 @@ func (l *loader) checkStores(c *Config) error {
 					"messages", q.Name, q.Account, owner), "functions", name, "functions", "queue")
 			}
 			queues[*q] = name
+		}
+		if s := f.Functions.ServiceBus; s != nil {
+			if owner, taken := buses[s.place()]; taken {
+				return l.fail(fmt.Errorf("servicebus: queue %s is that of %s, too: either would take the other's messages",
+					s.Name, owner), "functions", name, "functions", "servicebus")
+			}
+			buses[s.place()] = name
 		}
 	}
 	return nil

@@ -161,40 +161,47 @@ func TestEffectsOfAServiceBusMessageAreFound(t *testing.T) {
 func TestALongFunctionKeepsItsServiceBusMessage(t *testing.T) {
 	t.Parallel()
 	for queue, binding := range map[string]string{"plain": "", "fifo": `,"isSessionsEnabled":true`} {
-		connection := peers.ServiceBus(t, map[string]peers.BusQueue{queue: {LockMS: 1000, Sessions: queue == "fifo"}})
-		m, setting := newMeeting(t)
-		log := new(syncBuffer)
-		f, err := NewFunctions(t.Context(), FunctionsOptions{
-			App: busApp(t, "longqueue", queue, binding), Env: []string{"Bus=" + connection, setting}, Log: log,
+		t.Run(queue, func(t *testing.T) {
+			t.Parallel()
+			keepsItsMessage(t, queue, binding)
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		body := map[string]string{"plain": "x", "fifo": "g:x"}[queue]
-		b := newBusTarget(t, functions.ServiceBusOptions{Connection: connection, Name: queue, Sessions: queue == "fifo"})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		type answer struct {
-			out *capture.Outcome
-			err error
-		}
-		done := make(chan answer, 1)
-		go func() {
-			out, err := b.Fire(ctx, busInvocation(body))
-			done <- answer{out, err}
-		}()
-		<-m.arrived
-		over := time.NewTimer(3 * time.Second) // three times as long as the lock
-		<-over.C
-		close(m.leave)
-		if got := <-done; got.err != nil || got.out.Records["m-0"] != capture.Acked {
-			t.Errorf("%s: %+v, %v", queue, got.out, got.err)
-		}
-		cancel()
-		if err := f.Close(); err != nil {
-			t.Error(err)
-		}
-		if n := strings.Count(log.String(), "Executing 'Functions."); n != 1 {
-			t.Errorf("%s: called %d times:\n%s", queue, n, log)
-		}
+	}
+}
+
+func keepsItsMessage(t *testing.T, queue, binding string) {
+	connection := peers.ServiceBus(t, map[string]peers.BusQueue{queue: {LockMS: 1000, Sessions: queue == "fifo"}})
+	m, setting := newMeeting(t)
+	log := new(syncBuffer)
+	f, err := NewFunctions(t.Context(), FunctionsOptions{
+		App: busApp(t, "longqueue", queue, binding), Env: []string{"Bus=" + connection, setting}, Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := map[string]string{"plain": "x", "fifo": "g:x"}[queue]
+	b := newBusTarget(t, functions.ServiceBusOptions{Connection: connection, Name: queue, Sessions: queue == "fifo"})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	type answer struct {
+		out *capture.Outcome
+		err error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		out, err := b.Fire(ctx, busInvocation(body))
+		done <- answer{out, err}
+	}()
+	<-m.arrived
+	over := time.NewTimer(3 * time.Second) // three times as long as the lock
+	<-over.C
+	close(m.leave)
+	if got := <-done; got.err != nil || got.out.Records["m-0"] != capture.Acked {
+		t.Errorf("%s: %+v, %v", queue, got.out, got.err)
+	}
+	cancel()
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(log.String(), "Executing 'Functions."); n != 1 {
+		t.Errorf("%s: called %d times:\n%s", queue, n, log)
 	}
 }
