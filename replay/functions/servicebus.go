@@ -216,8 +216,8 @@ func (b *ServiceBus) failed(ctx context.Context, err error) (*capture.Outcome, e
 	case "com.microsoft:server-busy", "503", string(amqp.ErrCondResourceLimitExceeded):
 		failure.Status = capture.StatusThrottled
 		return nil, &replay.ThrottledError{Outcome: failure}
-	case string(amqp.ErrCondUnauthorizedAccess), string(amqp.ErrCondNotFound), string(amqp.ErrCondNotAllowed), "401", "403",
-		"404", "com.microsoft:entity-disabled":
+	case string(amqp.ErrCondUnauthorizedAccess), string(amqp.ErrCondNotFound), string(amqp.ErrCondNotAllowed),
+		"401", "403", "404", "com.microsoft:entity-disabled":
 		return nil, setup("%s", failure.Error.Message)
 	}
 	return failure, nil
@@ -324,7 +324,8 @@ func (b *ServiceBus) probe(ctx context.Context, l *busLink) error {
 	}
 	err = l.probe(ctx, b.opts.Name+deadLetters)
 	if r, refused := rejected(err); refused {
-		return setup("the dead-letter queue of %s gives no receiver, so what comes there cannot be learned: %v", b.opts.Name, r)
+		return setup("the dead-letter queue of %s gives no receiver, so what comes there cannot be learned: %v",
+			b.opts.Name, r)
 	}
 	return err
 }

@@ -64,7 +64,8 @@ func parseBusConnection(text string) (busAccess, error) {
 	case a.host == "":
 		return a, errors.New("the connection string has no Endpoint")
 	case a.signature == "" && (a.keyName == "" || a.key == ""):
-		return a, errors.New("the connection string has neither SharedAccessKeyName and SharedAccessKey nor a SharedAccessSignature")
+		return a, errors.New("the connection string has neither SharedAccessKeyName and SharedAccessKey nor a " +
+			"SharedAccessSignature")
 	}
 	return a, nil
 }

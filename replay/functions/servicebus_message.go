@@ -43,8 +43,9 @@ type busAttribute struct {
 	BinaryValue []byte  `json:"binaryValue"`
 }
 
-// value returns the application property for an attribute. Its type may have a suffix that only applications know:
-// Number.int. Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html.
+// value returns the application property for an attribute. Its type may have a suffix that only applications know, as
+// in Number.int:
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html.
 func (a busAttribute) value() (any, error) {
 	kind, _, _ := strings.Cut(a.DataType, ".")
 	switch {

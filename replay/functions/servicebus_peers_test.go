@@ -85,7 +85,8 @@ func busFire(ctx context.Context, b *ServiceBus, inv *capture.Invocation, repeat
 
 func TestAServiceBusLearnsTheFateOfEachMessage(t *testing.T) {
 	t.Parallel()
-	b, h := newBusTarget(t, peers.ServiceBus(t, map[string]peers.BusQueue{"q": {MaxDelivery: 2, DuplicatesMS: 60_000}}), "q", nil)
+	connection := peers.ServiceBus(t, map[string]peers.BusQueue{"q": {MaxDelivery: 2, DuplicatesMS: 60_000}})
+	b, h := newBusTarget(t, connection, "q", nil)
 	inv := sqsEvent(`{"messageId":"good","body":"{\"a\": 1}","messageAttributes":{
 		"n":{"stringValue":"7","dataType":"Number"},"b":{"binaryValue":"AAE=","dataType":"Binary"}}}`,
 		`{"messageId":"bad","body":"x"}`, `{"messageId":"again","body":"x"}`, `{"messageId":"refused","body":""}`)
@@ -117,7 +118,8 @@ func TestAServiceBusLearnsTheFateOfEachMessage(t *testing.T) {
 		if got.err != nil || !maps.Equal(got.out.Records, want) || got.out.Status != capture.StatusOK {
 			t.Fatalf("fates %+v, %v", got.out, got.err)
 		}
-		if e := got.out.Error; e == nil || e.Type != "MaxDeliveryCountExceeded" || !strings.HasPrefix(e.Message, "message bad was") {
+		e := got.out.Error
+		if e == nil || e.Type != "MaxDeliveryCountExceeded" || !strings.HasPrefix(e.Message, "message bad was") {
 			t.Errorf("error %+v", e)
 		}
 	}
@@ -157,7 +159,8 @@ func TestAServiceBusKeepsAGroupsOrder(t *testing.T) {
 func TestWhatAServiceBusCannotTellIsUnknown(t *testing.T) {
 	t.Parallel()
 	connection := peers.ServiceBus(t, map[string]peers.BusQueue{
-		"idle": {}, "deferred": {}, "brief": {TTLMS: 3000}, "buried": {TTLMS: 3000, DeadLetterExpired: true}, "blind": {Blind: true},
+		"idle": {}, "deferred": {}, "blind": {Blind: true},
+		"brief": {TTLMS: 3000}, "buried": {TTLMS: 3000, DeadLetterExpired: true},
 	})
 	for _, tt := range []struct {
 		queue, want string
@@ -209,7 +212,7 @@ func TestAServiceBusThatIsNotAsTheConfigSaysIsRefused(t *testing.T) {
 		{"small", connection, false, "takes messages of 1000 bytes at most, and the config says 262144"},
 		{"used", connection, false, "queue used has 1 messages or more"},
 		{"none", connection, false, "amqp:not-found"},
-		{"plain", connection + ";SharedAccessKeyName=wrong", false, "401"},
+		{"plain", connection + ";SharedAccessKey=wrong", false, "401"},
 	} {
 		b, h := newBusTarget(t, tt.connection, tt.queue, func(o *ServiceBusOptions) { o.Sessions = tt.sessions })
 		inv := sqsBatch(t, "x")
@@ -218,7 +221,8 @@ func TestAServiceBusThatIsNotAsTheConfigSaysIsRefused(t *testing.T) {
 		}
 		got := <-busFire(h.ctx, b, inv, 0)
 		var setup *replay.SetupError
-		if !errors.As(got.err, &setup) || !strings.Contains(got.err.Error(), tt.want) || strings.Contains(got.err.Error(), "=key") {
+		if !errors.As(got.err, &setup) || !strings.Contains(got.err.Error(), tt.want) ||
+			strings.Contains(got.err.Error(), "=wrong") {
 			t.Errorf("%s: %+v, %v; want %q", tt.queue, got.out, got.err, tt.want)
 		}
 	}
@@ -233,7 +237,8 @@ func TestAServiceBusSendsOnce(t *testing.T) {
 		t.Fatalf("%+v, %v", got.out, got.err)
 	}
 	faulty := func(fault string) *capture.Invocation {
-		return sqsEvent(`{"messageId":"m","body":"x","messageAttributes":{"fault":{"stringValue":"` + fault + `","dataType":"String"}}}`)
+		return sqsEvent(`{"messageId":"m","body":"x","messageAttributes":{"fault":{"stringValue":"` + fault +
+			`","dataType":"String"}}}`)
 	}
 	var throttled *replay.ThrottledError
 	if got := <-busFire(h.ctx, b, faulty("busy"), 0); !errors.As(got.err, &throttled) {
