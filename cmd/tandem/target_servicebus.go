@@ -19,7 +19,7 @@ func (b *targetBuilder) serviceBus(f *config.Functions) (replay.Deployment, erro
 	d := replay.Deployment{Name: functionsTarget, Kind: "servicebus"}
 	opts := functions.ServiceBusOptions{
 		Connection: f.ServiceBus.Connection, Namespace: f.ServiceBus.Namespace, Name: f.ServiceBus.Name,
-		Sessions: f.ServiceBus.Sessions, MaxMessage: f.ServiceBus.MaxMessage,
+		Sessions: f.ServiceBus.Sessions, MaxMessage: f.ServiceBus.MaxMessage, HTTP: b.http,
 	}
 	if opts.Connection == "" {
 		credential, err := azidentity.NewDefaultAzureCredential(nil)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,8 @@ type ServiceBusOptions struct {
 	// Effects returns, and forgets, what the function did in one delivery of a message; see MessageTag in
 	// capture/effects. Nil when nobody watches.
 	Effects func(ctx context.Context, messageID string, delivery int) ([]capture.Effect, error)
+	// HTTP asks for the queue's settings; by default, from [replay.NewHTTPClient].
+	HTTP *http.Client
 }
 
 const (
@@ -65,6 +68,9 @@ type ServiceBus struct {
 // NewServiceBus returns the target that opts describe. It sends nothing.
 func NewServiceBus(opts ServiceBusOptions) (*ServiceBus, error) {
 	opts.MaxMessage = cmp.Or(opts.MaxMessage, standardMessage)
+	if opts.HTTP == nil {
+		opts.HTTP = replay.NewHTTPClient(replay.HTTPOptions{})
+	}
 	b := &ServiceBus{opts: opts, delay: proofDelay, linking: make(chan struct{}, 1)}
 	b.linking <- struct{}{}
 	b.looks.init()
@@ -287,6 +293,9 @@ func (b *ServiceBus) prepare(ctx context.Context) error {
 			b.opts.Name, limit, b.opts.MaxMessage)
 	}
 	if err := b.probe(ctx, l); err != nil {
+		return err
+	}
+	if err := b.inspect(ctx); err != nil {
 		return err
 	}
 	count := 0
