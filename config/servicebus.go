@@ -1,16 +1,48 @@
 package config
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
-// ServiceBus is a Service Bus trigger.
+// ServiceBus is a Service Bus trigger of a queue.
 type ServiceBus struct {
-	Namespace string `yaml:"namespace"`
-	Name      string `yaml:"name"`
+	Connection string `yaml:"connection"` // a connection string of the namespace
+	Namespace  string `yaml:"namespace"`  // in its place: the host, with the credentials of the Azure SDK
+	Name       string `yaml:"name"`
+	Sessions   bool   `yaml:"sessions"`   // the queue requires sessions; for messages of FIFO queues
+	MaxMessage int    `yaml:"maxMessage"` // bytes, with what is around the body; default: 262144, as in the tier Standard
 }
 
+// largestMessage is the largest that any tier takes:
+// https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging#large-messages-support.
+const largestMessage = 100 << 20
+
 func (s *ServiceBus) validate() error {
-	if s.Name == "" {
+	switch {
+	case s.Name == "":
 		return errors.New("name: it is missing")
+	case s.Connection == "" && s.Namespace == "":
+		return errors.New("connection: it is missing; give it, or namespace for the credentials of the Azure SDK")
+	case s.Connection != "" && s.Namespace != "":
+		return errors.New("namespace: either this or connection")
+	case s.Connection != "" && !strings.Contains(s.Connection, ";"):
+		return errors.New("connection: it is not a connection string; a namespace's name goes under namespace")
+	case s.MaxMessage < 0 || s.MaxMessage > largestMessage:
+		return fmt.Errorf("maxMessage: %d is not from 1 to %d", s.MaxMessage, largestMessage)
 	}
 	return nil
+}
+
+// place tells a queue from others: two ways to be let into one namespace lead to one queue.
+func (s *ServiceBus) place() string {
+	host := s.Namespace
+	for part := range strings.SplitSeq(s.Connection, ";") {
+		if key, value, _ := strings.Cut(part, "="); strings.EqualFold(key, "Endpoint") {
+			host = value
+		}
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(host, "sb://"), "/"))
+	return strings.TrimSuffix(host, ".servicebus.windows.net") + "/" + strings.ToLower(s.Name)
 }

@@ -29,6 +29,7 @@ func (l *loader) checkStores(c *Config) error {
 	}
 	queues := make(map[Queue]string)
 	feeds := make(map[string]string) // functions, by where their events are sent
+	buses := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Functions)) {
 		f := c.Functions[name]
 		if f.Lambda != nil && f.Lambda.Effects != "" {
@@ -57,6 +58,13 @@ func (l *loader) checkStores(c *Config) error {
 					"functions", name, "functions", what)
 			}
 			feeds[at] = name
+		}
+		if s := f.Functions.ServiceBus; s != nil {
+			if owner, taken := buses[s.place()]; taken {
+				return l.fail(fmt.Errorf("servicebus: queue %s is that of %s, too: either would take the other's messages",
+					s.Name, owner), "functions", name, "functions", "servicebus")
+			}
+			buses[s.place()] = name
 		}
 	}
 	return nil

@@ -88,6 +88,7 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, closeTargets(opts.Targets)) }()
 	if plan.dry {
 		a.tellOneNamed(cfg)
 		return a.forecast(ctx, opts, plan.json)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -65,6 +67,18 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 			config.DefaultName)
 	}
 	return targets, nil
+}
+
+// closeTargets ends the connections of targets that keep one.
+func closeTargets(targets map[string][]replay.Deployment) (err error) {
+	for _, deployments := range targets {
+		for _, d := range deployments {
+			if c, ok := d.Target.(io.Closer); ok {
+				err = errors.Join(err, c.Close())
+			}
+		}
+	}
+	return err
 }
 
 func (b *targetBuilder) functions(name string, f *config.Functions) (replay.Deployment, error) {

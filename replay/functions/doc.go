@@ -1,5 +1,5 @@
 // Package functions fires invocations at Azure Functions: HTTP triggers through their URL, functions with queue
-// triggers through their Storage Queue, and functions with queue and blob triggers straight through the custom handler
+// triggers through their Storage Queue or Service Bus queue, and functions with queue and blob triggers straight through the custom handler
 // that runs them.
 //
 // # What a Storage Queue tells
@@ -19,4 +19,19 @@
 //
 // A copy is a new message, with an ID of its own and nothing but the text of the old one. So no two invocations have
 // messages of one text in the queue at a time, and where one invocation has two and a copy comes, neither is known.
+//
+// # What a Service Bus queue tells
+//
+// Peeking shows all that is in a queue, locked and deferred messages, too, and what is in its dead-letter queue, to
+// which Service Bus moves a message itself (https://learn.microsoft.com/azure/service-bus-messaging/message-browsing).
+// Messages keep their IDs, and no two that a [ServiceBus] sends have one. So
+//
+//   - a message that is in the queue is not settled: nothing is known;
+//   - one that is in the dead-letter queue was dead-lettered, unless the queue gave it up because its time was over;
+//   - one that two looks in a row have found in neither was worked on: acked. Each look is at the queue first and at the
+//     dead-letter queue second, so that a message which moves between them is seen.
+//
+// That peeking shows what is there is proven with the first message of each replay, which is scheduled for two seconds
+// later and is seen before anybody can take it. A queue that forwards its messages gives nobody a receiver, and is
+// refused.
 package functions

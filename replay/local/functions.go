@@ -71,7 +71,7 @@ type Functions struct {
 
 	handlers     sync.WaitGroup
 	stopHandlers context.CancelFunc
-	polls        sync.WaitGroup // of queues and event hubs
+	polls        sync.WaitGroup // of queues, Service Bus queues and event hubs
 	stopPolls    context.CancelFunc
 	queueHTTP    *http.Client
 	effectPorts  []*effects.Port
@@ -133,6 +133,10 @@ func NewFunctions(ctx context.Context, opts FunctionsOptions) (*Functions, error
 	if err != nil {
 		return nil, err
 	}
+	listeners, err := f.newBusListeners()
+	if err != nil {
+		return nil, err
+	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	if err := f.startHandlers(ctx); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -144,6 +148,9 @@ func NewFunctions(ctx context.Context, opts FunctionsOptions) (*Functions, error
 	}
 	for _, p := range hubs {
 		f.polls.Go(func() { p.poll(polling) })
+	}
+	for _, l := range listeners {
+		f.polls.Go(func() { l.listen(polling) })
 	}
 	return f, nil
 }

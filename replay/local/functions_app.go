@@ -29,6 +29,7 @@ type functionsApp struct {
 	timeout   time.Duration // of a function; 0 for none
 	queues    queueSettings
 	hubs      eventHubSettings
+	bus       busSettings
 	command   []string
 	workDir   string
 	functions []*azureFunction // by name
@@ -60,10 +61,13 @@ type binding struct {
 	QueueName  string   `json:"queueName"`
 	Connection string   `json:"connection"` // the name of an app setting
 	Path       string   `json:"path"`
-	// Of events:
+	// Of event hubs, and their cardinality of Service Bus too:
 	EventHubName  string `json:"eventHubName"`
 	ConsumerGroup string `json:"consumerGroup"`
 	Cardinality   string `json:"cardinality"` // "many", or "one" by default
+	// Of Service Bus:
+	TopicName string `json:"topicName"`
+	Sessions  bool   `json:"isSessionsEnabled"`
 }
 
 func (b *binding) binary() bool { return strings.EqualFold(b.DataType, "binary") }
@@ -115,8 +119,9 @@ type hostFile struct {
 		HTTP struct {
 			RoutePrefix *string `json:"routePrefix"`
 		} `json:"http"`
-		Queues    queueFile    `json:"queues"`
-		EventHubs eventHubFile `json:"eventHubs"`
+		Queues     queueFile    `json:"queues"`
+		EventHubs  eventHubFile `json:"eventHubs"`
+		ServiceBus busFile      `json:"serviceBus"`
 	} `json:"extensions"`
 	FunctionTimeout string `json:"functionTimeout"`
 	CustomHandler   *struct {
@@ -157,6 +162,9 @@ func (app *functionsApp) readHost(env []string) error {
 	}
 	if app.hubs, err = host.Extensions.EventHubs.settings(); err != nil {
 		return fmt.Errorf("%s: extensions.eventHubs.%w", file, err)
+	}
+	if app.bus, err = host.Extensions.ServiceBus.settings(); err != nil {
+		return fmt.Errorf("%s: extensions.serviceBus.%w", file, err)
 	}
 
 	d := &host.CustomHandler.Description
@@ -261,6 +269,8 @@ func (fn *azureFunction) readTrigger() error {
 		if t.QueueName == "" {
 			return errors.New(`the queueTrigger has no "queueName"`)
 		}
+	case "servicebustrigger":
+		return t.checkBusTrigger()
 	case "blobtrigger":
 		if t.Path == "" {
 			return errors.New(`the blobTrigger has no "path"; write container/{name}`)

@@ -108,11 +108,7 @@ func (fn *azureFunction) connection(settings []string) (value string, ok bool) {
 	if !strings.EqualFold(fn.trigger.Type, "queueTrigger") {
 		return "", false
 	}
-	name := fn.trigger.Connection
-	if name == "" {
-		name = "Storage"
-	}
-	value = setting(settings, name)
+	value = setting(settings, cmp.Or(fn.trigger.Connection, "Storage"))
 	return value, value != ""
 }
 

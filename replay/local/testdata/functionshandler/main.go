@@ -44,6 +44,7 @@ func main() {
 	mux.HandleFunc("/fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "reason", 500) })
 	mux.HandleFunc("/queue", queue)
 	mux.HandleFunc("/events", events)
+	mux.HandleFunc("/bus", bus)
 	mux.HandleFunc("/longqueue", func(w http.ResponseWriter, _ *http.Request) {
 		visit(w)
 		answerWith(`{}`)(w, nil)
@@ -145,6 +146,25 @@ func events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answerWith(`{}`)(w, r)
+}
+
+// bus fails when its message says so: "fail" always, "once" in the first delivery.
+func bus(w http.ResponseWriter, r *http.Request) {
+	var doc struct {
+		Data     map[string]string
+		Metadata map[string]any
+	}
+	if err := json.NewDecoder(r.Body).Decode(&doc); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	text := doc.Data["message"]
+	fmt.Printf("bus got %s session %v delivery %v\n", text, doc.Metadata["SessionId"], doc.Metadata["DeliveryCount"])
+	if strings.Contains(text, "fail") || strings.Contains(text, "once") && doc.Metadata["DeliveryCount"] == "1" {
+		http.Error(w, "as asked", http.StatusInternalServerError)
+		return
+	}
+	answerWith(`{"Outputs":{},"Logs":[],"ReturnValue":null}`)(w, r)
 }
 
 func put(name, body string) error {
