@@ -28,6 +28,7 @@ type functionsApp struct {
 	forward   bool          // HTTP-only functions get the plain request
 	timeout   time.Duration // of a function; 0 for none
 	queues    queueSettings
+	blobs     queueSettings // of the host's own queue
 	command   []string
 	workDir   string
 	functions []*azureFunction // by name
@@ -59,6 +60,7 @@ type binding struct {
 	QueueName  string   `json:"queueName"`
 	Connection string   `json:"connection"` // the name of an app setting
 	Path       string   `json:"path"`
+	Source     string   `json:"source"` // of a blob trigger: EventGrid, or else the container is looked through
 }
 
 func (b *binding) binary() bool { return strings.EqualFold(b.DataType, "binary") }
@@ -109,6 +111,7 @@ type hostFile struct {
 			RoutePrefix *string `json:"routePrefix"`
 		} `json:"http"`
 		Queues queueFile `json:"queues"`
+		Blobs  blobFile  `json:"blobs"`
 	} `json:"extensions"`
 	FunctionTimeout string `json:"functionTimeout"`
 	CustomHandler   *struct {
@@ -146,6 +149,9 @@ func (app *functionsApp) readHost(env []string) error {
 	}
 	if app.queues, err = host.Extensions.Queues.settings(); err != nil {
 		return fmt.Errorf("%s: extensions.queues.%w", file, err)
+	}
+	if app.blobs, err = host.Extensions.Blobs.settings(); err != nil {
+		return fmt.Errorf("%s: extensions.blobs.%w", file, err)
 	}
 
 	d := &host.CustomHandler.Description

@@ -23,12 +23,13 @@ const maxRequest = 100 << 20
 // hostVersion is told to handlers.
 const hostVersion = "4.0.0.0"
 
-// Handler serves the HTTP triggers below the app's route prefix, Azure's admin API under /admin/, and under /tandem/
-// what only a replay needs.
+// Handler serves the HTTP triggers below the app's route prefix, Azure's admin API under /admin/, the extensions'
+// webhooks under /runtime/, and under /tandem/ what only a replay needs.
 func (f *Functions) Handler() http.Handler {
 	own := f.ownHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/admin/") || strings.HasPrefix(r.URL.Path, "/tandem/") {
+		first, _, sub := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		if sub && (first == "admin" || first == "runtime" || first == "tandem") {
 			own.ServeHTTP(w, r)
 			return
 		}

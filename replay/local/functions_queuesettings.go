@@ -109,6 +109,11 @@ func (fn *azureFunction) connection(settings []string) (value string, ok bool) {
 	if !strings.EqualFold(fn.trigger.Type, "queueTrigger") {
 		return "", false
 	}
+	return fn.storage(settings)
+}
+
+// storage returns the connection string of the account that the trigger names.
+func (fn *azureFunction) storage(settings []string) (value string, ok bool) {
 	name := fn.trigger.Connection
 	if name == "" {
 		name = "Storage"

@@ -43,6 +43,7 @@ func main() {
 	mux.HandleFunc("/untyped", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"Outputs":{}}`) })
 	mux.HandleFunc("/fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "reason", 500) })
 	mux.HandleFunc("/queue", queue)
+	mux.HandleFunc("/blob", blob)
 	mux.HandleFunc("/longqueue", func(w http.ResponseWriter, _ *http.Request) {
 		visit(w)
 		answerWith(`{}`)(w, nil)
@@ -133,6 +134,26 @@ func queue(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answerWith(`{"Outputs":{},"Logs":[],"ReturnValue":null}`)(w, r)
+}
+
+// blob tells what it got, and fails when that says so.
+func blob(w http.ResponseWriter, r *http.Request) {
+	var doc struct {
+		Data     map[string]string
+		Metadata map[string]json.RawMessage
+	}
+	if err := json.NewDecoder(r.Body).Decode(&doc); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	delete(doc.Metadata, "sys")
+	metadata, _ := json.Marshal(doc.Metadata)
+	fmt.Printf("blob got %s with %s\n", doc.Data["blob"], metadata)
+	if strings.Contains(doc.Data["blob"], "fail") {
+		http.Error(w, "as asked", http.StatusInternalServerError)
+		return
+	}
+	answerWith(`{}`)(w, r)
 }
 
 func put(name, body string) error {
