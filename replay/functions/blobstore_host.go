@@ -58,26 +58,39 @@ func newHostStorage(data, host storageAccount) (hostStorage, error) {
 	}, nil
 }
 
-// receipt returns the ID of the host that has put a message about the upload into its queue, "" when none has yet.
-func (h *hostStorage) receipt(ctx context.Context, opts BlobOptions, u *upload) (string, error) {
+// receipt returns the ID of the host that has put a message about the upload into its queue, "" when none has yet. It
+// fails when several have: nothing tells which of them is the one that is compared.
+func (h *hostStorage) receipt(ctx context.Context, opts BlobOptions, u *upload) (owner string, err error) {
 	hosts, err := h.hosts(ctx)
 	if err != nil {
 		return "", err
 	}
 	for _, host := range hosts {
-		for _, etag := range []string{`"` + u.etag + `"`, u.etag} { // not all versions write it alike
-			name := receiptFolder + strings.Join([]string{host, functionID(opts.Function), etag, opts.Container, u.name}, "/")
-			got, err := h.receipts.NewBlobClient(name).GetProperties(ctx, nil)
-			switch {
-			case isMissing(err):
-			case err != nil:
-				return "", fmt.Errorf("receipts of host %s: %s", host, brief(err))
-			case !isIncomplete(got.Metadata):
-				return host, nil
-			}
+		has, err := h.hasReceipt(ctx, host, opts, u)
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("receipts of host %s: %s", host, brief(err))
+		case has && owner != "":
+			return "", fmt.Errorf("the hosts %s and %s both watch container %s: let one app do that", owner, host, opts.Container)
+		case has:
+			owner = host
 		}
 	}
-	return "", nil
+	return owner, nil
+}
+
+func (h *hostStorage) hasReceipt(ctx context.Context, host string, opts BlobOptions, u *upload) (bool, error) {
+	for _, etag := range []string{`"` + u.etag + `"`, u.etag} { // not all versions write it alike
+		name := receiptFolder + strings.Join([]string{host, functionID(opts.Function), etag, opts.Container, u.name}, "/")
+		got, err := h.receipts.NewBlobClient(name).GetProperties(ctx, nil)
+		if err == nil {
+			return !isIncomplete(got.Metadata), nil
+		}
+		if !isMissing(err) {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // isIncomplete tells the receipts of what is not in the queue yet (BlobReceipt.cs).

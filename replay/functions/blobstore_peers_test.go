@@ -289,6 +289,14 @@ func testWhatStorageCannotTellIsUnknown(t *testing.T, storage peers.Storage) {
 			h.enqueue("a", etag)
 			h.delete(h.take()[0])
 		}, "blob a was written again by somebody else"},
+		{"two apps", func(h *blobHost, etag string) {
+			_, err := h.receipts.NewBlockBlobClient(strings.Replace(h.receipt("a", etag), hostID(h.function), "another", 1)).
+				UploadBuffer(h.t.Context(), nil, nil)
+			if err != nil {
+				h.t.Error(err)
+			}
+			h.enqueue("a", etag)
+		}, "both watch container"},
 		{"more poison than can be seen", func(h *blobHost, etag string) {
 			for range maxPeek + 1 {
 				h.bury(h.message("b", etag, h.function))

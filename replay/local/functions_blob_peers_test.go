@@ -149,7 +149,20 @@ func testContainersAreLookedThrough(t *testing.T, a *blobAccount) {
 	until(t, "what is new is done", func() bool { return a.calls("again") == 1 && a.settled(f) })
 	a.upload("2026/old.csv", "again")
 	until(t, "the same content with another ETag is done", func() bool { return a.calls("again") == 2 && a.settled(f) })
+	// A message about what is there no more.
+	err = f.blobs.enqueue(t.Context(), blobMessage{
+		FunctionID: "Host.Functions.blob", ContainerName: "catalog", BlobName: "2026/old.csv", ETag: before,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is passed over", func() bool {
+		return strings.Contains(a.log.String(), "blob 2026/old.csv was written again") && a.settled(f)
+	})
 	a.stop(f)
+	if a.calls("again") != 2 {
+		t.Errorf("called %d times for an upload that is no more", a.calls("again"))
+	}
 	if a.calls("old") != 1 || a.calls("one") != 1 || a.calls("text") != 0 || again == before {
 		t.Errorf("called %d, %d, %d times:\n%s", a.calls("old"), a.calls("one"), a.calls("text"), a.log)
 	}
