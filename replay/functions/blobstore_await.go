@@ -102,19 +102,22 @@ func (b *Blob) worked(ctx context.Context, pending []*upload) (map[*upload]bool,
 	if b.opts.EventGrid { // the host keeps no receipts then, and nothing says which queue it has
 		return nil, nil
 	}
+	for _, u := range pending {
+		var err error
+		// It is asked each time, because another host may have one by now.
+		if u.receipt, err = b.host.receipt(ctx, b.opts, u); err != nil {
+			return nil, err
+		}
+	}
+	// Messages are counted when all receipts were read: a count from before a receipt does not have its message.
 	worked := make(map[*upload]bool)
 	empty := make(map[string]bool) // the queue of which host
 	for _, u := range pending {
-		var err error
-		if u.receipt == "" {
-			if u.receipt, err = b.host.receipt(ctx, b.opts, u); err != nil {
-				return nil, err
-			}
-		}
 		if u.receipt == "" {
 			continue
 		}
-		if _, asked := empty[u.receipt]; !asked {
+		if _, counted := empty[u.receipt]; !counted {
+			var err error
 			if empty[u.receipt], err = b.host.empty(ctx, u.receipt); err != nil {
 				return nil, err
 			}

@@ -71,7 +71,8 @@ func (h *hostStorage) receipt(ctx context.Context, opts BlobOptions, u *upload) 
 		case err != nil:
 			return "", fmt.Errorf("receipts of host %s: %s", host, brief(err))
 		case has && owner != "":
-			return "", fmt.Errorf("the hosts %s and %s both watch container %s: let one app do that", owner, host, opts.Container)
+			return "", fmt.Errorf("the hosts %s and %s both watch container %s: let one app do that", owner, host,
+				opts.Container)
 		case has:
 			owner = host
 		}

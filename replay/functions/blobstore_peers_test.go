@@ -38,6 +38,7 @@ func TestBlobStorage(t *testing.T) {
 	}{
 		{"Storage tells the fate of each upload", testStorageTellsTheFateOfEachUpload},
 		{"What storage cannot tell is unknown", testWhatStorageCannotTellIsUnknown},
+		{"A count from before a receipt tells nothing", testACountFromBeforeAReceiptTellsNothing},
 		{"A service that does not count is not believed", testAServiceThatDoesNotCountIsNotBelieved},
 		{"Others tell the fate of an upload", testOthersTellTheFateOfAnUpload},
 		{"An upload whose answer is lost is not sent again", testAnUploadWhoseAnswerIsLostIsNotSentAgain},
@@ -338,6 +339,47 @@ func testWhatStorageCannotTellIsUnknown(t *testing.T, storage peers.Storage) {
 				t.Errorf("%+v, %v; want %q", got.out, got.err, tt.want)
 			}
 		})
+	}
+}
+
+// The queue was empty when it was counted, and the second blob came into it after that.
+func testACountFromBeforeAReceiptTellsNothing(t *testing.T, storage peers.Storage) {
+	p := pins{}
+	b, h := newBlob(t, storage, "order", BlobOptions{Objects: p})
+	var later sync.Once
+	var etag atomic.Value
+	var looks atomic.Int32
+	transport := b.opts.HTTP.Transport
+	b.opts.HTTP.Transport = loser{transport, func(r *http.Request) (*http.Response, error) {
+		if strings.Contains(r.URL.Path, poisonBlobs) {
+			looks.Add(1)
+		}
+		if r.URL.Query().Get("comp") != "metadata" || !strings.HasSuffix(r.URL.Path, triggerQueue+hostID("order")) {
+			return nil, nil
+		}
+		resp, err := transport.RoundTrip(r)
+		later.Do(func() {
+			h.enqueue("b", etag.Load().(string))
+			h.take()
+		})
+		return resp, err
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := fireBlob(ctx, b, s3Upload(t, p, "x", "a", "b"))
+	etag.Store(h.await("b"))
+	first := h.await("a")
+	if _, err := h.trigger.ClearMessages(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	receipt := h.receipts.NewBlockBlobClient(h.receipt("a", first))
+	if _, err := receipt.UploadBuffer(t.Context(), nil, nil); err != nil { // its message was there, and is done with
+		t.Fatal(err)
+	}
+	before := looks.Load()
+	h.until("it has looked", func() bool { return looks.Load() >= before+8 || len(done) > 0 })
+	cancel()
+	if got := <-done; got.err == nil || !strings.Contains(got.err.Error(), "has queued blob b, and its queue is not empty") {
+		t.Errorf("%+v, %v", got.out, got.err)
 	}
 }
 
@@ -713,6 +755,9 @@ func testAnAppIsSentTheEventOfAnUpload(t *testing.T, storage peers.Storage) {
 			t.Errorf("%s: %+v, %v", tt.name, got.out, got.err)
 		case got.out.Error != nil:
 			text = got.out.Error.Message
+		}
+		if b.names.lost["a b+c/é.csv"] != (tt.status != capture.StatusOK && tt.as != any(&throttled)) {
+			t.Errorf("%s: lost %v", tt.name, b.names.lost)
 		}
 		if strings.Contains(text, "s3cret") || calls != 1 {
 			t.Errorf("%s: %d calls, %s", tt.name, calls, text)

@@ -86,6 +86,8 @@ func (b *Blob) send(ctx context.Context, uploads []*upload) (*capture.Outcome, e
 		out, err := b.upload(ctx, u)
 		if out == nil && err == nil && b.webhook != "" {
 			out, err = b.notify(ctx, u)
+			var throttled *replay.ThrottledError
+			u.sent = !errors.As(err, &throttled) // who was not told of a blob does nothing with it
 		}
 		if out == nil && err == nil {
 			continue
@@ -139,7 +141,11 @@ func (b *Blob) upload(ctx context.Context, u *upload) (*capture.Outcome, error) 
 	if marked && b.find(ctx, u, mark) {
 		return nil, nil
 	}
-	return replay.TransportFailure(ctx, fmt.Errorf("upload blob %s: %s", u.name, brief(err)))
+	failure := fmt.Errorf("upload blob %s: %w", u.name, err)
+	if response != nil {
+		failure = fmt.Errorf("upload blob %s: %s", u.name, brief(err))
+	}
+	return replay.TransportFailure(ctx, failure)
 }
 
 func (u *upload) written(etag *azcore.ETag, modified *time.Time) {

@@ -92,8 +92,8 @@ func (a *blobAccount) stop(f *Functions) {
 }
 
 func blobApp(t *testing.T, host, more string) string {
-	return writeApp(t, host, map[string]string{"blob": `{"bindings":[{"type":"blobTrigger","direction":"in","name":"blob",` +
-		`"path":"%PLACE%/{day}/{name}.csv","connection":"Storage"` + more + `}]}`})
+	return writeApp(t, host, map[string]string{"blob": `{"bindings":[{"type":"blobTrigger","direction":"in",` +
+		`"name":"blob","path":"%PLACE%/{day}/{name}.csv","connection":"Storage"` + more + `}]}`})
 }
 
 func (a *blobAccount) upload(name, content string) (etag string) {
@@ -223,8 +223,8 @@ func testEventGridFiresWhatItNames(t *testing.T, a *blobAccount) {
 		{"no kind", "sk", "", "Host.Functions.blob", "[" + event("2026/a.csv", etag) + "]", 400, ""},
 		{"no url", "sk", "Notification", "Host.Functions.blob", `[{"data":{}}]`, 500, ""},
 		{"no JSON", "sk", "Notification", "Host.Functions.blob", "x", 500, ""},
-		{"the handshake", "sk", "SubscriptionValidation", "Host.Functions.blob", `[{"data":{"validationCode":"c0de"}}]`, 200,
-			`{"validationResponse":"c0de"}`},
+		{"the handshake", "sk", "SubscriptionValidation", "Host.Functions.blob",
+			`[{"data":{"validationCode":"c0de"}}]`, 200, `{"validationResponse":"c0de"}`},
 		{"no such function", "sk", "Notification", "Host.Functions.other", "[" + event("2026/a.csv", etag) + "]", 202, ""},
 		{"a blob that is not there", "sk", "Notification", "Host.Functions.blob", event("2026/none.csv", "0x1"), 202, ""},
 		{"two, one of them with an old ETag", "sk", "Notification", "Host.Functions.blob",
@@ -250,7 +250,9 @@ func testEventGridFiresWhatItNames(t *testing.T, a *blobAccount) {
 	if n := length(t, poison); n != 1 {
 		t.Errorf("%d poison messages", n)
 	}
-	if log := a.log.String(); !strings.Contains(log, `is for "Host.Functions.other"`) || !strings.Contains(log, "is gone") {
-		t.Errorf("it is not told what was passed over:\n%s", log)
+	for _, told := range []string{`is for "Host.Functions.other"`, "blob 2026/none.csv is gone"} {
+		if !strings.Contains(a.log.String(), told) {
+			t.Errorf("it is not told what was passed over, %s:\n%s", told, a.log)
+		}
 	}
 }
