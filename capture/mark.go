@@ -27,6 +27,9 @@ const MarkHeader = "tandem-trial"
 // as "id". Whoever sees one arrive can tell by it which it was.
 const EventIDProperty = "tandem-id"
 
+// MarkMetadata is the name of the metadata of a blob in which a Mark travels: a C# identifier, as Azure wants it.
+const MarkMetadata = "tandemtrial"
+
 // String returns the one-line form of m, which is fit for an HTTP header.
 func (m Mark) String() string {
 	return fmt.Sprintf("%s/%s/%s/%d", url.PathEscape(m.Run), url.PathEscape(m.Invocation), url.PathEscape(m.Target), m.Repeat)

@@ -11,7 +11,7 @@ import (
 
 // checkStores returns an error when both sides would write to one store, as far as the config tells: when they have
 // one recording endpoint. It also does when two functions are fired at through one queue, whose messages either would
-// take, or through one topic or event hub.
+// take, or through one container, whose blobs would fire both, or through one topic or event hub.
 func (l *loader) checkStores(c *Config) error {
 	lambda := make(map[string]string) // where the Lambda side's effects are, with what of which function says so
 	other := make(map[string]string)
@@ -30,6 +30,7 @@ func (l *loader) checkStores(c *Config) error {
 	queues := make(map[Queue]string)
 	feeds := make(map[string]string) // functions, by where their events are sent
 	buses := make(map[string]string)
+	containers := make(map[[2]string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Functions)) {
 		f := c.Functions[name]
 		if f.Lambda != nil && f.Lambda.Effects != "" {
@@ -65,6 +66,14 @@ func (l *loader) checkStores(c *Config) error {
 					s.Name, owner), "functions", name, "functions", "servicebus")
 			}
 			buses[s.place()] = name
+		}
+		if b := f.Functions.Blob; b != nil {
+			place := [2]string{b.Account, b.Container}
+			if owner, taken := containers[place]; taken && (b.watched() || c.Functions[owner].Functions.Blob.watched()) {
+				return l.fail(fmt.Errorf("container: %s is that of %s, too: an upload for one would fire the other; give each "+
+					"a container of its own", b.Container, owner), "functions", name, "functions", "blob", "container")
+			}
+			containers[place] = name
 		}
 	}
 	return nil
@@ -110,6 +119,8 @@ func (f *Functions) Address() string {
 		return f.Handler.URL
 	case f.EventGrid != nil:
 		return f.EventGrid.URL
+	case f.Blob != nil:
+		return f.Blob.URL
 	}
 	return ""
 }

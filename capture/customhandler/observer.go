@@ -213,6 +213,8 @@ func (o *Observer) payload(c *call) (*capture.Invocation, Fate, error) {
 		inv, err = o.queueCall(c)
 	case trigger == "servicebustrigger":
 		inv, err = o.serviceBusCall(c)
+	case trigger == "blobtrigger" && !o.opts.Replays && c.req.isReplayedBlob():
+		return nil, LeftReplay, nil
 	case trigger == "blobtrigger":
 		inv, err = o.blobCall(c)
 	}
@@ -288,6 +290,18 @@ func (o *Observer) messageInvocation(c *call, source string, event json.RawMessa
 		inv.Outcome.Result = resp.outputs("")
 	}
 	return inv
+}
+
+// isReplayedBlob tells whether a replay has uploaded the blob.
+func (r *Request) isReplayedBlob() bool {
+	var metadata map[string]string
+	_ = json.Unmarshal(r.Metadata["Metadata"], &metadata) // without any it is not
+	for name := range metadata {
+		if strings.EqualFold(name, capture.MarkMetadata) {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *Observer) blobCall(c *call) (*capture.Invocation, error) {

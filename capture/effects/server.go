@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -99,6 +100,12 @@ func (s *Server) Take(tag string) (w Work, ok bool) {
 // MessageTag is the tag of what a function does that a queue fires: no mark can travel in a message without changing
 // it, so the message's ID in that queue stands for it. Delivery counts from 1.
 func MessageTag(id string, delivery int) string { return fmt.Sprintf("message:%s:%d", id, delivery) }
+
+// BlobTag is the tag of what a function does that a blob fires: that upload of it stands for the invocation. Delivery
+// is that of the host's own message about it, and counts from 1.
+func BlobTag(container, name, etag string, delivery int) string {
+	return fmt.Sprintf("blob:%s/%s#%s:%d", container, name, strings.Trim(etag, `"`), delivery)
+}
 
 // Stats returns what was counted until now.
 func (s *Server) Stats() Stats {

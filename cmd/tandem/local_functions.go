@@ -26,11 +26,12 @@ host.json and each function.json, starts the handler, routes HTTP triggers and
 serves POST /admin/functions/{name}. It runs until it is interrupted, and then
 exits with 0.
 
-A queue trigger is polled, and an event hub read, when its connection is given
-with --env, as with --env AzureWebJobsStorage="$CONNECTION_STRING". Blob
-triggers are not. Event Grid triggers have their webhook, which the master key
-opens. A replay can also call such functions through POST
-/tandem/handler/{name}, with what the host would send to the handler.
+Queues, Service Bus queues and containers are polled, and event hubs read, when
+the trigger's connection is given with --env, as with
+--env AzureWebJobsStorage="$CONNECTION_STRING". Event Grid triggers and blob
+triggers of the source EventGrid have their webhooks under /runtime/webhooks/.
+A replay can also call such functions through POST /tandem/handler/{name}, with
+what the host would send to the handler.
 
 With --effects, AzureWebJobsStorage leads to a recording endpoint.`,
 		Example: `  tandem local functions --addr 127.0.0.1:7071 --app ./functionsapp`,
@@ -40,7 +41,7 @@ With --effects, AzureWebJobsStorage leads to a recording endpoint.`,
 	f := cmd.Flags()
 	f.StringVar(&opts.addr, "addr", "127.0.0.1:7071", "`address` of the app; port 0 chooses one")
 	f.StringVar(&opts.app, "app", "", "`folder` with host.json (required)")
-	f.StringVar(&opts.key, "key", "", "master and function `key` (default: made up, and told)")
+	f.StringVar(&opts.key, "key", "", "master, function and system `key` (default: made up, and told)")
 	f.StringArrayVar(&opts.env, "env", nil, "app setting, `NAME=VALUE`; may be given more than once")
 	f.IntVar(&opts.processes, "processes", 1, "`number` of handler processes, each at one invocation a time")
 	opts.watch.register(cmd)
@@ -56,7 +57,7 @@ func (a *app) localFunctions(ctx context.Context, opts localFunctionsOptions) (e
 	defer func() { err = errors.Join(err, watched.close(a)) }()
 	host, err := local.NewFunctions(ctx, local.FunctionsOptions{
 		App: opts.app, Env: opts.env, Processes: opts.processes, MasterKey: opts.key, FunctionKey: opts.key,
-		Effects: watched.server, Log: a.stderr,
+		SystemKey: opts.key, Effects: watched.server, Log: a.stderr,
 	})
 	if err != nil {
 		return err
@@ -70,7 +71,8 @@ func (a *app) localFunctions(ctx context.Context, opts localFunctionsOptions) (e
 	server.serve(host.Handler())
 	a.say("Functions app on %s; Ctrl-C ends it", server.url())
 	if opts.key == "" {
-		a.say("function key %s\nmaster key   %s", host.Keys().Function, host.Keys().Master)
+		a.say("function key %s\nmaster key   %s\nsystem key   %s", host.Keys().Function, host.Keys().Master,
+			host.Keys().System)
 	}
 	return errors.Join(all.wait(ctx), all.close())
 }

@@ -1,5 +1,6 @@
 // Package functions fires invocations at Azure Functions: HTTP triggers through their URL, functions with queue
-// triggers through their Storage Queue or Service Bus queue, and functions with queue and blob triggers straight through the custom handler
+// triggers through their Storage Queue or Service Bus queue, functions with blob triggers through their container, those
+// of Event Grid and Event Hubs by events, and functions with queue and blob triggers straight through the custom handler
 // that runs them.
 //
 // # What a Storage Queue tells
@@ -34,4 +35,23 @@
 // That peeking shows what is there is proven with the first message of each replay, which is scheduled for two seconds
 // later and is seen before anybody can take it. A queue that forwards its messages gives nobody a receiver, and is
 // refused.
+//
+// # What storage tells of a blob
+//
+// A blob trigger answers nobody either. Where the host looks through the container, it puts a message about each new
+// ETag into a queue of its own and then completes a receipt, a blob that is named after host, function, ETag and blob
+// (BlobTriggerExecutor.cs). The message is settled as those of a queue trigger are; the poison queue is
+// webjobs-blobtrigger-poison, and its messages name container, blob and ETag. So
+//
+//   - a message in the poison queue tells that the upload was given up: dead-lettered;
+//   - a complete receipt and, after that, a queue of the host without any message, with no such poison and the blob
+//     still being the same, tell that it was worked on: acked;
+//   - all else tells nothing.
+//
+// The queue is never received from. Its messages are counted, with those that are hidden because their function runs:
+// the count is never lower than the number, and that it has the hidden ones is proved first. One app's functions share
+// the queue, so what is known is known when all that were fired have ended.
+//
+// Where Event Grid is the trigger's source there are no receipts, and only poison can be told. Others have to tell
+// success: see package completion.
 package functions

@@ -68,7 +68,7 @@ func (s *senders) send(ctx context.Context, groups [][]*kinesisRecord) (*capture
 		c.gate.sending.Store(false)
 		switch {
 		case err == nil:
-		case i == 0 && isBusy(err):
+		case i == 0 && hubIsBusy(err):
 			c.discard(ctx)
 			return s.notSent(ctx, err)
 		default:
@@ -115,7 +115,7 @@ func (s *senders) notSent(ctx context.Context, err error) (*capture.Outcome, err
 	var known *azeventhubs.Error
 	told := s.told("send", err)
 	switch text := err.Error(); {
-	case isBusy(err):
+	case hubIsBusy(err):
 		return nil, &replay.ThrottledError{Outcome: &capture.Outcome{
 			Status: capture.StatusThrottled, Error: &capture.Error{Message: told.Error()},
 		}}
@@ -129,7 +129,7 @@ func (s *senders) notSent(ctx context.Context, err error) (*capture.Outcome, err
 	return replay.TransportFailure(ctx, told)
 }
 
-func isBusy(err error) bool { return strings.Contains(err.Error(), "com.microsoft:server-busy") }
+func hubIsBusy(err error) bool { return strings.Contains(err.Error(), "com.microsoft:server-busy") }
 
 // told says what was attempted; the SDK's errors are of several lines.
 func (s *senders) told(what string, err error) error {

@@ -22,9 +22,11 @@ import (
 type FunctionsOptions struct {
 	App string // the folder with host.json and */function.json
 	// Env are the app's settings, "NAME=value". Of this process's own environment handlers get only what programs
-	// need to run, so that they do not reach a cloud by accident. A queue trigger whose connection is among the
+	// need to run, so that they do not reach a cloud by accident. A queue or container whose connection is among the
 	// settings, such as AzureWebJobsStorage, is polled.
 	Env []string
+	// BlobScan is how often containers are looked through; 10 s by default, as the host does.
+	BlobScan time.Duration
 	// Processes is how many handler processes there are; 1 by default. Each works on one invocation at a time, so
 	// this is how many run at once.
 	Processes int
@@ -33,8 +35,8 @@ type FunctionsOptions struct {
 	// HTTPTimeout is how long an HTTP client waits for the answer before it gets 502 while the function runs on;
 	// 230 s by default, which is what Azure's load balancer waits.
 	HTTPTimeout time.Duration
-	// MasterKey and FunctionKey are the access keys; they are made up by default. See [Functions.Keys].
-	MasterKey, FunctionKey string
+	// These are the access keys; they are made up by default. See [Functions.Keys].
+	MasterKey, FunctionKey, SystemKey string
 	// Effects, if set, is where the handlers' storage clients are led to. Each process gets a port of its own, and
 	// what arrives there while it works on an invocation is kept under the invocation's tag: what the request has in
 	// [capture.MarkHeader], else the invocation's ID. The endpoint is served under /tandem/.
@@ -48,6 +50,7 @@ type FunctionsOptions struct {
 
 func (o *FunctionsOptions) fillIn() {
 	o.lease = cmp.Or(o.lease, queueLease)
+	o.BlobScan = cmp.Or(o.BlobScan, 10*time.Second)
 	o.Processes = max(o.Processes, 1)
 	o.StartTimeout = cmp.Or(o.StartTimeout, time.Minute)
 	o.HTTPTimeout = cmp.Or(o.HTTPTimeout, 230*time.Second)
@@ -71,7 +74,8 @@ type Functions struct {
 
 	handlers     sync.WaitGroup
 	stopHandlers context.CancelFunc
-	polls        sync.WaitGroup // of queues, Service Bus queues and event hubs
+	polls        sync.WaitGroup // of queues, Service Bus queues, containers and event hubs
+	blobs        *blobTriggers  // nil when there are none
 	stopPolls    context.CancelFunc
 	queueHTTP    *http.Client
 	effectPorts  []*effects.Port
@@ -108,7 +112,7 @@ func NewFunctions(ctx context.Context, opts FunctionsOptions) (*Functions, error
 	}
 	f := &Functions{
 		opts: opts, app: app,
-		keys:       Keys{Master: opts.MasterKey, Function: opts.FunctionKey},
+		keys:       Keys{Master: opts.MasterKey, Function: opts.FunctionKey, System: opts.SystemKey},
 		log:        hostLog{&lineWriter{to: opts.Log}},
 		free:       make(chan *lease),
 		ports:      handlerPorts{used: make(map[*handler]string)},
@@ -137,6 +141,9 @@ func NewFunctions(ctx context.Context, opts FunctionsOptions) (*Functions, error
 	if err != nil {
 		return nil, err
 	}
+	if f.blobs, err = f.newBlobTriggers(); err != nil {
+		return nil, err
+	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	if err := f.startHandlers(ctx); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -151,6 +158,10 @@ func NewFunctions(ctx context.Context, opts FunctionsOptions) (*Functions, error
 	}
 	for _, l := range listeners {
 		f.polls.Go(func() { l.listen(polling) })
+	}
+	if f.blobs != nil {
+		f.polls.Go(func() { f.blobs.queue.poll(polling) })
+		f.polls.Go(func() { f.blobs.scan(polling) })
 	}
 	return f, nil
 }

@@ -20,6 +20,7 @@ func (f *Functions) ownHandler() http.Handler {
 	mux.HandleFunc("GET /admin/host/status", f.serveStatus)
 	mux.HandleFunc("POST /admin/functions/{function}", f.serveAdminInvoke)
 	mux.HandleFunc("/runtime/webhooks/{extension}", f.serveEventGrid)
+	mux.HandleFunc("POST /runtime/webhooks/blobs", f.serveBlobEvents)
 	mux.HandleFunc("POST /tandem/handler/{function}", f.serveSeam)
 	if f.opts.Effects != nil {
 		mux.Handle("/tandem/", f.opts.Effects.Handler())

@@ -30,6 +30,7 @@ type functionsApp struct {
 	queues    queueSettings
 	hubs      eventHubSettings
 	bus       busSettings
+	blobs     queueSettings // of the host's own queue
 	command   []string
 	workDir   string
 	functions []*azureFunction // by name
@@ -61,6 +62,7 @@ type binding struct {
 	QueueName  string   `json:"queueName"`
 	Connection string   `json:"connection"` // the name of an app setting
 	Path       string   `json:"path"`
+	Source     string   `json:"source"` // of a blob trigger: EventGrid, or else the container is looked through
 	// Of event hubs, and their cardinality of Service Bus too:
 	EventHubName  string `json:"eventHubName"`
 	ConsumerGroup string `json:"consumerGroup"`
@@ -122,6 +124,7 @@ type hostFile struct {
 		Queues     queueFile    `json:"queues"`
 		EventHubs  eventHubFile `json:"eventHubs"`
 		ServiceBus busFile      `json:"serviceBus"`
+		Blobs      blobFile     `json:"blobs"`
 	} `json:"extensions"`
 	FunctionTimeout string `json:"functionTimeout"`
 	CustomHandler   *struct {
@@ -165,6 +168,9 @@ func (app *functionsApp) readHost(env []string) error {
 	}
 	if app.bus, err = host.Extensions.ServiceBus.settings(); err != nil {
 		return fmt.Errorf("%s: extensions.serviceBus.%w", file, err)
+	}
+	if app.blobs, err = host.Extensions.Blobs.settings(); err != nil {
+		return fmt.Errorf("%s: extensions.blobs.%w", file, err)
 	}
 
 	d := &host.CustomHandler.Description

@@ -29,7 +29,7 @@ var eventGridOrigins = []string{
 // Source: EventGridExtensionConfigProvider.cs and HttpRequestProcessor.cs in
 // https://github.com/Azure/azure-sdk-for-net, under sdk/eventgrid/Microsoft.Azure.WebJobs.Extensions.EventGrid.
 func (f *Functions) serveEventGrid(w http.ResponseWriter, r *http.Request) {
-	if !f.keys.admit(r, authAdmin) {
+	if !f.keys.admit(r, authSystem) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

@@ -32,7 +32,8 @@ const hostVersion = "4.0.0.0"
 func (f *Functions) Handler() http.Handler {
 	own := f.ownHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); slices.Contains(ownRoutes, first) {
+		first, _, below := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		if below && slices.Contains(ownRoutes, first) {
 			own.ServeHTTP(w, r)
 			return
 		}

@@ -34,12 +34,18 @@ const (
 // deleted, second.
 type queuePoller struct {
 	f             *Functions
-	fn            *azureFunction
+	owner         string // the function, for the log
 	settings      queueSettings
 	queue, poison *azqueue.QueueClient
-	name          string
+	name, grave   string // of the two
 	lease         time.Duration
-	ended         chan struct{} // gets a value from each message that is settled
+	// read makes an invocation of a message, whose text is decoded. Without one there is nothing to run, and the message
+	// is done with.
+	read func(m azqueue.DequeuedMessage, body []byte) (*invocation, *customhandler.Request, error)
+	// graveOf returns the poison queue for a message; nil means poison for all.
+	graveOf func(text string) *azqueue.QueueClient
+	wake    chan struct{} // ends the pause between two looks; may be nil
+	ended   chan struct{} // gets a value from each message that is settled
 }
 
 // newPollers returns one poller for each enabled queue trigger whose connection is among the app's own settings. What
@@ -52,13 +58,18 @@ func (f *Functions) newPollers() ([]*queuePoller, error) {
 			continue
 		}
 		p := &queuePoller{
-			f: f, fn: fn, settings: f.app.queues, name: expand(fn.trigger.QueueName, f.opts.Env),
+			f: f, owner: fn.name, settings: f.app.queues, name: expand(fn.trigger.QueueName, f.opts.Env),
 			lease: f.opts.lease, ended: make(chan struct{}),
+		}
+		p.grave = p.name + "-poison"
+		p.read = func(m azqueue.DequeuedMessage, body []byte) (*invocation, *customhandler.Request, error) {
+			inv, payload := f.queueInvocation(fn, m, body)
+			return inv, payload, nil
 		}
 		var errs [2]error
 		opts := &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: f.queueHTTP}}
 		p.queue, errs[0] = azqueue.NewQueueClientFromConnectionString(connection, p.name, opts)
-		p.poison, errs[1] = azqueue.NewQueueClientFromConnectionString(connection, p.name+"-poison", opts)
+		p.poison, errs[1] = azqueue.NewQueueClientFromConnectionString(connection, p.grave, opts)
 		if err := errors.Join(errs[:]...); err != nil {
 			return nil, fmt.Errorf("function %s: the connection of queue %s is no connection string: %w", fn.name, p.name, err)
 		}
@@ -71,7 +82,7 @@ func (f *Functions) newPollers() ([]*queuePoller, error) {
 // worked on at once, as by one instance of the host:
 // https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue#host-json.
 func (p *queuePoller) poll(ctx context.Context) {
-	p.f.log.printf("%s: polling queue %s", p.fn.name, p.name)
+	p.f.log.printf("%s: polling queue %s", p.owner, p.name)
 	running, pause := 0, minQueuePoll
 	defer func() {
 		for ; running > 0; running-- {
@@ -86,7 +97,7 @@ func (p *queuePoller) poll(ctx context.Context) {
 		}
 		messages, err := p.receive(ctx)
 		if text := fmt.Sprint(err); err != nil && ctx.Err() == nil && text != trouble {
-			p.f.log.printf("%s: queue %s: %v", p.fn.name, p.name, err)
+			p.f.log.printf("%s: queue %s: %v", p.owner, p.name, err)
 			trouble = text // said once, not at each look
 		} else if err == nil {
 			trouble = ""
@@ -119,6 +130,8 @@ func (p *queuePoller) idle(ctx context.Context, running int, pause time.Duration
 			running--
 		case <-timer.C:
 			return running, min(2*pause, p.settings.maxPollingInterval)
+		case <-p.wake:
+			return running, minQueuePoll
 		case <-ctx.Done():
 			return running, pause
 		}
@@ -176,17 +189,13 @@ func (p *queuePoller) work(ctx context.Context, m *azqueue.DequeuedMessage) {
 
 // invoke calls the function, and keeps the message hidden until it has ended. M gets the receipts that this brings.
 func (p *queuePoller) invoke(ctx context.Context, m *azqueue.DequeuedMessage, body []byte) error {
-	trigger := customhandler.QueueTrigger{
-		Body: body, Binary: p.fn.trigger.binary(), ID: *m.MessageID, DequeueCount: int(*m.DequeueCount),
-		Inserted: *m.InsertionTime, Expires: *m.ExpirationTime, NextVisible: *m.TimeNextVisible, PopReceipt: *m.PopReceipt,
-	}
-	inv := &invocation{function: p.fn.name, id: customhandler.NewInvocationID()}
-	inv.tag = effects.MessageTag(trigger.ID, trigger.DequeueCount)
-	p.f.log.printf("Trigger Details: MessageId: %s, DequeueCount: %d, InsertedOn: %s (Id=%s)",
-		trigger.ID, trigger.DequeueCount, trigger.Inserted.Format(time.RFC3339), inv.id)
+	received := *m // its receipt is that of the delivery
 	ended := make(chan error, 1)
 	go func() {
-		_, err := p.f.call(ctx, inv, trigger.Request(p.fn.trigger.Name, customhandler.NewSys(p.fn.name, time.Now())))
+		inv, payload, err := p.read(received, body)
+		if err == nil && payload != nil {
+			_, err = p.f.call(ctx, inv, payload)
+		}
 		ended <- err
 	}()
 	renew := time.NewTicker(p.lease / 2)
@@ -199,6 +208,20 @@ func (p *queuePoller) invoke(ctx context.Context, m *azqueue.DequeuedMessage, bo
 			p.log(m, p.release(ctx, m, p.lease))
 		}
 	}
+}
+
+// queueInvocation makes an invocation of a message of fn's queue.
+func (f *Functions) queueInvocation(fn *azureFunction, m azqueue.DequeuedMessage, body []byte) (
+	*invocation, *customhandler.Request) {
+	trigger := customhandler.QueueTrigger{
+		Body: body, Binary: fn.trigger.binary(), ID: *m.MessageID, DequeueCount: int(*m.DequeueCount),
+		Inserted: *m.InsertionTime, Expires: *m.ExpirationTime, NextVisible: *m.TimeNextVisible, PopReceipt: *m.PopReceipt,
+	}
+	inv := &invocation{function: fn.name, id: customhandler.NewInvocationID()}
+	inv.tag = effects.MessageTag(trigger.ID, trigger.DequeueCount)
+	f.log.printf("Trigger Details: MessageId: %s, DequeueCount: %d, InsertedOn: %s (Id=%s)",
+		trigger.ID, trigger.DequeueCount, trigger.Inserted.Format(time.RFC3339), inv.id)
+	return inv, trigger.Request(fn.trigger.Name, customhandler.NewSys(fn.name, time.Now()))
 }
 
 // release makes a message visible after that time.
@@ -222,25 +245,34 @@ func (p *queuePoller) delete(ctx context.Context, m *azqueue.DequeuedMessage) er
 
 // bury moves a message to the poison queue, which is made if need be. The copy has the same text and another ID.
 func (p *queuePoller) bury(ctx context.Context, m *azqueue.DequeuedMessage) error {
-	p.f.log.printf("%s: message %s was dequeued %d times and moves to queue %s-poison",
-		p.fn.name, *m.MessageID, *m.DequeueCount, p.name)
+	p.f.log.printf("%s: message %s was dequeued %d times and moves to queue %s",
+		p.owner, *m.MessageID, *m.DequeueCount, p.grave)
 	limited, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
-	_, err := p.poison.EnqueueMessage(limited, *m.MessageText, nil)
-	if queueerror.HasCode(err, queueerror.QueueNotFound) {
-		if _, err = p.poison.Create(limited, nil); err == nil || queueerror.HasCode(err, queueerror.QueueAlreadyExists) {
-			_, err = p.poison.EnqueueMessage(limited, *m.MessageText, nil)
-		}
+	poison := p.poison
+	if p.graveOf != nil {
+		poison = p.graveOf(*m.MessageText)
 	}
-	if err != nil {
+	if err := putMessage(limited, poison, *m.MessageText); err != nil {
 		return fmt.Errorf("write to the poison queue: %w", err) // it comes back when its lease is over
 	}
 	return p.delete(ctx, m)
 }
 
+// putMessage puts a message into a queue, which is made if need be.
+func putMessage(ctx context.Context, queue *azqueue.QueueClient, text string) error {
+	_, err := queue.EnqueueMessage(ctx, text, nil)
+	if queueerror.HasCode(err, queueerror.QueueNotFound) {
+		if _, err = queue.Create(ctx, nil); err == nil || queueerror.HasCode(err, queueerror.QueueAlreadyExists) {
+			_, err = queue.EnqueueMessage(ctx, text, nil)
+		}
+	}
+	return err
+}
+
 func (p *queuePoller) log(m *azqueue.DequeuedMessage, err error) {
 	if err != nil {
-		p.f.log.printf("%s: message %s: %v", p.fn.name, *m.MessageID, err)
+		p.f.log.printf("%s: message %s: %v", p.owner, *m.MessageID, err)
 	}
 }
 

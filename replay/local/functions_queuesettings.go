@@ -108,6 +108,11 @@ func (fn *azureFunction) connection(settings []string) (value string, ok bool) {
 	if !strings.EqualFold(fn.trigger.Type, "queueTrigger") {
 		return "", false
 	}
+	return fn.storage(settings)
+}
+
+// storage returns the connection string of the account that the trigger names.
+func (fn *azureFunction) storage(settings []string) (value string, ok bool) {
 	value = setting(settings, cmp.Or(fn.trigger.Connection, "Storage"))
 	return value, value != ""
 }

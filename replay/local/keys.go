@@ -11,11 +11,12 @@ import (
 type Keys struct {
 	Master   string // opens everything, and alone the admin API and functions of authLevel admin
 	Function string // the host key: opens every function of authLevel function
+	System   string // in the place of all system keys, such as blobs_extension: opens the extensions' webhooks
 }
 
 // fillIn makes up the keys that are not given.
 func (k *Keys) fillIn() {
-	for _, key := range []*string{&k.Master, &k.Function} {
+	for _, key := range []*string{&k.Master, &k.Function, &k.System} {
 		if *key == "" {
 			*key = newKey()
 		}
@@ -36,6 +37,7 @@ const (
 	authAnonymous authLevel = "anonymous"
 	authFunction  authLevel = "function"
 	authAdmin     authLevel = "admin"
+	authSystem    authLevel = "system" // no function's
 )
 
 // admit tells whether r has a key that opens level. The key is in x-functions-key or in the query's "code":
@@ -48,7 +50,8 @@ func (k *Keys) admit(r *http.Request, level authLevel) bool {
 	if key == "" {
 		key = r.URL.Query().Get("code")
 	}
-	return sameKey(key, k.Master) || level == authFunction && sameKey(key, k.Function)
+	return sameKey(key, k.Master) || level == authFunction && sameKey(key, k.Function) ||
+		level == authSystem && sameKey(key, k.System)
 }
 
 func sameKey(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -45,6 +45,7 @@ func main() {
 	mux.HandleFunc("/queue", queue)
 	mux.HandleFunc("/events", events)
 	mux.HandleFunc("/bus", bus)
+	mux.HandleFunc("/blob", blob)
 	mux.HandleFunc("/longqueue", func(w http.ResponseWriter, _ *http.Request) {
 		visit(w)
 		answerWith(`{}`)(w, nil)
@@ -142,6 +143,26 @@ func events(w http.ResponseWriter, r *http.Request) {
 	payload, _ := io.ReadAll(r.Body)
 	fmt.Println("events got", string(payload))
 	if strings.Contains(string(payload), "fail") {
+		http.Error(w, "as asked", http.StatusInternalServerError)
+		return
+	}
+	answerWith(`{}`)(w, r)
+}
+
+// blob tells what it got, and fails when that says so.
+func blob(w http.ResponseWriter, r *http.Request) {
+	var doc struct {
+		Data     map[string]string
+		Metadata map[string]json.RawMessage
+	}
+	if err := json.NewDecoder(r.Body).Decode(&doc); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	delete(doc.Metadata, "sys")
+	metadata, _ := json.Marshal(doc.Metadata)
+	fmt.Printf("blob got %s with %s\n", doc.Data["blob"], metadata)
+	if strings.Contains(doc.Data["blob"], "fail") {
 		http.Error(w, "as asked", http.StatusInternalServerError)
 		return
 	}
