@@ -21,6 +21,11 @@ type Mark struct {
 // MarkHeader is the header, in lower case, and the client-context key in which a Mark travels.
 const MarkHeader = "tandem-trial"
 
+// EventIDProperty is the application property in which an event that a replay puts into Event Hubs has its ID: the host
+// gives properties to the function, in the metadata Properties or PropertiesArray. An event of Event Grid has its ID
+// as "id". Whoever sees one arrive can tell by it which it was.
+const EventIDProperty = "tandem-id"
+
 // String returns the one-line form of m, which is fit for an HTTP header.
 func (m Mark) String() string {
 	return fmt.Sprintf("%s/%s/%s/%d", url.PathEscape(m.Run), url.PathEscape(m.Invocation), url.PathEscape(m.Target), m.Repeat)
