@@ -28,7 +28,9 @@ func open(source string, attempt int, invocation string) Report {
 	return r
 }
 
-func went(source string, to capture.Fate) Report { return Report{Key: "k", Source: source, Settled: to} }
+func went(source string, to capture.Fate) Report {
+	return Report{Key: "k", Source: source, Settled: to}
+}
 
 func TestReportsOnOneThingArePutTogether(t *testing.T) {
 	var tests = []struct {
