@@ -28,6 +28,7 @@ type queueSide struct {
 	queue   *azqueue.QueueClient
 	// completion is what the config says of it, behind a comma.
 	completion string
+	apart      bool // replays run in a process of their own
 }
 
 const queueConfig = `version: 1
@@ -159,7 +160,17 @@ func (s *queueSide) compareThrough(t *testing.T, app string, flags ...string) (
 	args := append([]string{
 		"replay", s.path("orders.rec"), "-o", out, "-c", cfg, "--only", "function=process-order",
 	}, flags...)
-	if code, _, stderr := call(t, args...); code != 0 {
+	if s.apart {
+		p, err := startProcess("", os.Environ(), lean(), args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.kill)
+		if code, err := p.finish(); code != 0 || err != nil {
+			text, _ := p.stderr.read()
+			t.Fatalf("replay: exit code %d, %v: %s", code, err, text)
+		}
+	} else if code, _, stderr := call(t, args...); code != 0 {
 		t.Fatalf("replay: exit code %d: %s", code, stderr)
 	}
 	code, stdout, stderr := call(t, "compare", out, "-c", cfg, "--json")

@@ -21,6 +21,10 @@ func (b *targetBuilder) queue(f *config.Functions) (replay.Deployment, error) {
 		Account: f.Queue.Account, Name: f.Queue.Name, PlainText: f.Queue.Encoding == "none", HTTP: b.http,
 	}
 	if f.Completion != nil {
+		var err error
+		if opts.Grace, err = f.Completion.After(); err != nil {
+			return d, fmt.Errorf("completion: deadline: %w", err)
+		}
 		opts.Board = b.board
 	}
 	if !functions.IsConnectionString(opts.Account) {

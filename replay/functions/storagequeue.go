@@ -36,8 +36,8 @@ type QueueOptions struct {
 	// capture/effects. Nil when nobody watches.
 	Effects func(ctx context.Context, messageID string, delivery int) ([]capture.Effect, error)
 	// Board has what other sources hear of the messages: what the function did in the first attempt, and whether they
-	// contradict the queue. Nil when there are none. What came is waited for, once the queue has told what became of
-	// the messages, for Grace; the default is two seconds.
+	// contradict the queue. Nil when there are none. Once the queue has told what became of the messages, a report on
+	// the first attempt at each is waited for, for Grace; the default is two seconds.
 	Board *completion.Board
 	Grace time.Duration
 	HTTP  *http.Client // from [replay.NewHTTPClient], which is the default too
@@ -51,7 +51,7 @@ const (
 	maxAwait = hideFor * 5 / 6 // because a message that expires looks like one that was deleted
 	// buryFor is how long a message of the poison queue is hidden after it was looked at.
 	buryFor = 10 * time.Minute
-	// defaultGrace is for recorders, which report at once. A log that comes minutes later is not waited for.
+	// defaultGrace is for recorders, which report at once. A log comes minutes later.
 	defaultGrace = 2 * time.Second
 )
 

@@ -42,7 +42,11 @@ func (h *hearing) judge(ctx context.Context, messages []*queued) error {
 	if h == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.grace)
+	grace := h.grace
+	if deadline, ok := ctx.Deadline(); ok {
+		grace = min(grace, time.Until(deadline)*9/10) // the effects are yet to be had
+	}
+	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	h.wait.Await(ctx, func(*completion.Wait) bool { //nolint:errcheck // what has not come by then is not needed
 		for _, m := range messages {
