@@ -62,7 +62,9 @@ func (r *replaying) await(n int) {
 	}
 }
 
-func newReplaying() *replaying { return &replaying{told: make(map[string]int), more: make(chan struct{}, 1)} }
+func newReplaying() *replaying {
+	return &replaying{told: make(map[string]int), more: make(chan struct{}, 1)}
+}
 
 func (r *replaying) serve(t *testing.T) string {
 	t.Helper()
