@@ -202,6 +202,9 @@ func (l *loader) check(c *Config) error {
 		if err := l.checkStores(c); err != nil {
 			return err
 		}
+		if err := l.checkCompletions(c); err != nil {
+			return err
+		}
 	}
 	if l.wants("gates") {
 		for name, g := range c.Gates {
@@ -264,7 +267,9 @@ func (l *loader) checkFunction(name string, f Function) error {
 		if err := way.validate(); err != nil {
 			at := append(at, key)
 			if where, _, ok := strings.Cut(err.Error(), ":"); ok {
-				at = append(at, where)
+				for part := range strings.SplitSeq(where, ".") {
+					at = append(at, part)
+				}
 			}
 			return l.fail(err, at...)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tandem/capture"
+	"tandem/replay/completion"
 )
 
 // ManifestName is the file of a run's folder that holds its manifest.
@@ -42,8 +43,10 @@ type RunManifest struct {
 	ShiftSeconds int64  `json:"shiftSeconds,omitempty"`
 	Counts       Counts `json:"counts"`
 	// SkewMS says how far apart the targets of one invocation were fired at, in the last session.
-	SkewMS  Spread       `json:"skewMs"`
-	Resumed []Resumption `json:"resumed,omitempty"`
+	SkewMS Spread `json:"skewMs"`
+	// Completions counts what the last session was told of invocations that triggers do not answer.
+	Completions *completion.Stats `json:"completions,omitempty"`
+	Resumed     []Resumption      `json:"resumed,omitempty"`
 }
 
 // A RecordingRef names the recording that a run replays.

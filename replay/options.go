@@ -11,6 +11,7 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/journal"
+	"tandem/replay/completion"
 	"tandem/replay/rewrite"
 )
 
@@ -52,8 +53,10 @@ type Options struct {
 	// Identities open the trials of an encrypted run that is gone on with.
 	Identities []age.Identity
 	Progress   *Progress
-	ConfigHash string
-	Tool       string // name and version of what makes the run
+	// Completions gives, at the end, what was heard of invocations that triggers do not answer; nil when nothing was.
+	Completions func() *completion.Stats
+	ConfigHash  string
+	Tool        string // name and version of what makes the run
 
 	coarse bool // keep to the clock of the runtime, which tests replace
 }

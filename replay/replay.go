@@ -263,6 +263,9 @@ func (e *engine) tell(m *RunManifest) {
 	if spread := e.skew.spread(); spread != nil {
 		m.SkewMS = *spread
 	}
+	if m.Completions = nil; e.opts.Completions != nil {
+		m.Completions = e.opts.Completions()
+	}
 	m.Pace.CutMS = Milliseconds(e.schedule.pacer.cut)
 	m.Pace.LateMS, m.Pace.ErrorMS = e.late.spread(), e.error.spread()
 	for i := range m.Targets {

@@ -36,6 +36,9 @@ type Options struct {
 	// Failed is called when the recording could not be written, with the first error. All batches are refused from
 	// then on, so that recorders keep what they have. Nil is allowed.
 	Failed func(error)
+	// Refuse returns why the server does not take an invocation, nil when it does. A batch with one that it does not
+	// take is refused for good. Nil takes all.
+	Refuse func(*capture.Invocation) error
 }
 
 // Stats count what a Server has done.
@@ -144,6 +147,11 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request) (done answer, stat
 		return done, http.StatusBadRequest, fmt.Errorf("the batch cannot be read: %w", err)
 	}
 	batch, err := parse(text)
+	for _, inv := range batch {
+		if err == nil && s.opts.Refuse != nil {
+			err = s.opts.Refuse(inv)
+		}
+	}
 	if err != nil {
 		return done, http.StatusBadRequest, err
 	}

@@ -29,6 +29,9 @@ type RecorderOptions struct {
 	Sink Sink
 	// Keep says which invocations are recorded; nil keeps all. It is asked about one at a time.
 	Keep func(*capture.Invocation) bool
+	// Completions takes the [Completion.Carrier] of each call of a trigger that answers nobody, of replays, too. Nil
+	// tells nobody.
+	Completions Sink
 	// Logf is told of losses, each reason at its first, second, fourth, eighth … occurrence. Nil discards.
 	Logf func(format string, args ...any)
 }
@@ -60,6 +63,9 @@ func (r *Recorder) Done(x *wiretap.Exchange) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stats.Seen++
+	if r.opts.Completions != nil {
+		r.tell(x)
+	}
 	inv, fate, err := r.observer.Observe(x)
 	if fate == Recordable {
 		switch {
@@ -77,6 +83,19 @@ func (r *Recorder) Done(x *wiretap.Exchange) {
 		return
 	}
 	r.lose(fate, err)
+}
+
+// tell tells what became of a call.
+func (r *Recorder) tell(x *wiretap.Exchange) {
+	c, err := r.observer.Complete(x)
+	if c != nil {
+		err = r.opts.Completions.Write(c.Carrier())
+	}
+	if err != nil {
+		r.note("LOST: a completion", &r.stats.Untold, err)
+	} else if c != nil {
+		r.stats.Told++
+	}
 }
 
 func (r *Recorder) write(inv *capture.Invocation) {
@@ -128,6 +147,9 @@ type Stats struct {
 	NoOutcome    int64 `json:"noOutcome"`
 	Untranslated int64 `json:"untranslated"`
 	NoObject     int64 `json:"noObject"`
+	// Told counts completions that Completions took, and Untold those that are not known or that it did not take.
+	Told   int64 `json:"told,omitempty"`
+	Untold int64 `json:"untold,omitempty"`
 }
 
 func newStats() Stats { return Stats{LeftOut: make(map[Fate]int64), Lost: make(map[Fate]int64)} }

@@ -122,9 +122,25 @@ func (r *Request) object(name string) map[string]any {
 // Blob returns the blob that fired a blob trigger. Its Params are not filled in. Where the payload does not say
 // whether it is binary, a value that is base64 of as many bytes as the blob has is taken for that.
 func (r *Request) Blob(binding string, binary bool) (BlobTrigger, error) {
-	var t BlobTrigger
-	if err := t.locate(r.metadata("Uri"), r.metadata("BlobTrigger")); err != nil {
+	t, length, err := r.blobPlace()
+	if err != nil {
 		return t, err
+	}
+	_ = json.Unmarshal(r.Metadata["Metadata"], &t.Metadata) // it is not needed
+	text, _ := r.Text(binding)
+	decoded, err := base64.StdEncoding.DecodeString(text)
+	if err == nil && len(decoded) > 0 && int64(len(decoded)) == length {
+		binary = true
+	}
+	t.Binary = binary
+	t.Body, err = r.content(binding, binary)
+	return t, err
+}
+
+// blobPlace tells which blob fired a blob trigger, and its length, -1 where that is not known.
+func (r *Request) blobPlace() (t BlobTrigger, length int64, err error) {
+	if err := t.locate(r.metadata("Uri"), r.metadata("BlobTrigger")); err != nil {
+		return t, -1, err
 	}
 	properties := blobProperties{ContentLength: -1}
 	for _, doc := range [][]byte{r.Metadata["Properties"], []byte(r.metadata("Properties"))} {
@@ -133,15 +149,7 @@ func (r *Request) Blob(binding string, binary bool) (BlobTrigger, error) {
 		}
 	}
 	t.ContentType, t.ETag, t.Modified = properties.ContentType, properties.ETag, parseTime(properties.LastModified)
-	_ = json.Unmarshal(r.Metadata["Metadata"], &t.Metadata) // it is not needed
-	text, _ := r.Text(binding)
-	decoded, err := base64.StdEncoding.DecodeString(text)
-	if err == nil && len(decoded) > 0 && int64(len(decoded)) == properties.ContentLength {
-		binary = true
-	}
-	t.Binary = binary
-	t.Body, err = r.content(binding, binary)
-	return t, err
+	return t, properties.ContentLength, nil
 }
 
 // locate finds out where a blob is from its address or, without one, from "container/name".

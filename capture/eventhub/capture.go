@@ -31,7 +31,7 @@ func Capture(ctx context.Context, opts Options) (*Report, error) {
 		if ctx.Err() != nil {
 			return c.report, nil
 		}
-		return c.report, fmt.Errorf("read event hub %s: %w", c.opts.Hub, explain(err))
+		return c.report, fmt.Errorf("read event hub %s: %w", c.opts.Hub, Explain(err))
 	}
 	c.partitions = props.PartitionIDs
 	processor, err := azeventhubs.NewProcessor(c.opts.Client, c.store, &azeventhubs.ProcessorOptions{
@@ -128,7 +128,7 @@ func (c *capturing) run(ctx context.Context, processor *azeventhubs.Processor) (
 		case err := <-balanced:
 			balanced <- err
 			if err != nil {
-				err = fmt.Errorf("share out the partitions of %s: %w", c.opts.Hub, explain(err))
+				err = fmt.Errorf("share out the partitions of %s: %w", c.opts.Hub, Explain(err))
 			}
 			return err
 		case <-reading.Done():

@@ -39,6 +39,15 @@ type Access struct {
 
 // Connect makes the clients for a capture. Nothing is sent yet.
 func Connect(a Access) (client *azeventhubs.ConsumerClient, store azeventhubs.CheckpointStore, err error) {
+	if client, err = NewConsumer(a); err != nil {
+		return nil, nil, err
+	}
+	store, err = a.checkpoints()
+	return client, store, err
+}
+
+// NewConsumer makes the client of a hub alone, for who keeps no checkpoints. Nothing is sent yet.
+func NewConsumer(a Access) (client *azeventhubs.ConsumerClient, err error) {
 	group := a.ConsumerGroup
 	if group == "" {
 		group = azeventhubs.DefaultConsumerGroup
@@ -57,10 +66,9 @@ func Connect(a Access) (client *azeventhubs.ConsumerClient, store azeventhubs.Ch
 		client, err = azeventhubs.NewConsumerClient(a.Namespace, a.Hub, group, a.Credential, opts)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to event hub %s: %w", a.Hub, err)
+		return nil, fmt.Errorf("connect to event hub %s: %w", a.Hub, err)
 	}
-	store, err = a.checkpoints()
-	return client, store, err
+	return client, nil
 }
 
 // Check finds out whether the hub and the container are there and may be used, before anything is begun. Somebody waits
@@ -82,10 +90,10 @@ func Check(ctx context.Context, a Access) error {
 	}
 	defer client.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing more is asked
 	if _, err := client.GetEventHubProperties(ctx, nil); err != nil {
-		return fmt.Errorf("read event hub: %w", explain(err))
+		return fmt.Errorf("read event hub: %w", Explain(err))
 	}
 	if _, err := store.ListCheckpoints(ctx, "tandem", "check", "check", nil); err != nil {
-		return fmt.Errorf("read checkpoints: %w", explain(err))
+		return fmt.Errorf("read checkpoints: %w", Explain(err))
 	}
 	return nil
 }
@@ -125,8 +133,8 @@ func isMissing(err error) bool {
 	return strings.Contains(err.Error(), "status code 404") || strings.Contains(err.Error(), "amqp:not-found")
 }
 
-// explain puts what Azure's SDK says of the usual mistakes in terms of what to do about them.
-func explain(err error) error {
+// Explain puts what Azure's SDK says of the usual mistakes in terms of what to do about them.
+func Explain(err error) error {
 	var known *azeventhubs.Error
 	var response *azcore.ResponseError
 	switch {

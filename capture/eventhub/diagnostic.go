@@ -132,6 +132,7 @@ type hostLine struct {
 	failed       bool
 	durationMS   float64
 	queue        string   // that the message was in
+	blob         string   // container/name, of a blob that called it
 	trigger      *trigger // what called it
 }
 
@@ -150,9 +151,11 @@ var (
 	executing = regexp.MustCompile(
 		`(?s)^Executing '(?:Functions\.)?([^']+)' \((?:Reason='(.*?)', )?Id=([0-9a-fA-F-]{36})\)`)
 	detected = regexp.MustCompile(`message detected (?:on|from) '([^']+)'`)
+	uploaded = regexp.MustCompile(`(?s)^New blob detected(?:\([A-Za-z]+\))?: (.+)$`)
 	executed = regexp.MustCompile(
 		`^Executed '(?:Functions\.)?([^']+)' \((Succeeded|Failed), Id=([0-9a-fA-F-]{36}), Duration=([0-9.,]+)ms\)`)
-	details = regexp.MustCompile(`^Trigger Details: (.*)`)
+	details = regexp.MustCompile(`(?s)^Trigger Details: (.*)`)
+	afterID = regexp.MustCompile(`, (?:SequenceNumber|DequeueCount|DeliveryCount): `)
 )
 
 // parseHostLine reads the messages that the host writes about invocations; ok is false for all others. Source:
@@ -162,6 +165,9 @@ func parseHostLine(message string) (h hostLine, ok bool) {
 		h = hostLine{function: m[1], invocationID: strings.ToLower(m[3])}
 		if q := detected.FindStringSubmatch(m[2]); q != nil {
 			h.queue = q[1]
+		}
+		if b := uploaded.FindStringSubmatch(m[2]); b != nil {
+			h.blob = b[1]
 		}
 		return h, true
 	}
@@ -184,6 +190,12 @@ func parseHostLine(message string) (h hostLine, ok bool) {
 // place.
 func parseDetails(text string) *trigger {
 	t := new(trigger)
+	// Whoever sends to Service Bus chooses the ID, which may have anything in it.
+	if id, ok := strings.CutPrefix(text, "MessageId: "); ok {
+		if end := afterID.FindStringIndex(id); end != nil {
+			t.messageID, text = id[:end[0]], id[end[0]+len(", "):]
+		}
+	}
 	for _, field := range strings.Split(text, ", ") {
 		name, value, _ := strings.Cut(field, ": ")
 		value = strings.TrimSpace(value)

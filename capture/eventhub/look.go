@@ -64,7 +64,7 @@ func (c *capturing) save(ctx context.Context) error {
 	c.unsaved = nil
 	for i, m := range moves {
 		if errs[i] != nil {
-			c.unsaved = fmt.Errorf("move the checkpoint of partition %s: %w", m.partition, explain(errs[i]))
+			c.unsaved = fmt.Errorf("move the checkpoint of partition %s: %w", m.partition, Explain(errs[i]))
 			continue
 		}
 		m.saved = m.to.sequence
@@ -105,7 +105,7 @@ func (c *capturing) atEnd(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 		if err != nil {
-			return false, fmt.Errorf("read event hub %s: %w", c.opts.Hub, explain(err))
+			return false, fmt.Errorf("read event hub %s: %w", c.opts.Hub, Explain(err))
 		}
 		if !r.done && !props.IsEmpty && props.LastEnqueuedSequenceNumber > r.seen {
 			return false, nil
@@ -129,7 +129,7 @@ func (c *capturing) shared(now time.Time) bool {
 // stuck finds the partitions that this process has and cannot read: the processor tells nobody.
 func (c *capturing) stuck(ctx context.Context, now time.Time) error {
 	if err := c.store.err(); err != nil {
-		return fmt.Errorf("read checkpoints: %w", explain(err))
+		return fmt.Errorf("read checkpoints: %w", Explain(err))
 	}
 	for id := range c.store.claims() {
 		if c.ledgers[id] != nil {
@@ -142,7 +142,7 @@ func (c *capturing) stuck(ctx context.Context, now time.Time) error {
 			continue
 		}
 		if now.Sub(since) > 3*c.opts.Balance {
-			return fmt.Errorf("partition %s of %s cannot be read: %w", id, c.opts.Hub, explain(c.probe(ctx, id)))
+			return fmt.Errorf("partition %s of %s cannot be read: %w", id, c.opts.Hub, Explain(c.probe(ctx, id)))
 		}
 	}
 	return nil

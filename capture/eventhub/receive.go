@@ -118,7 +118,7 @@ func (c *capturing) broken(ctx context.Context, l *ledger, err error) error {
 	}
 	switch {
 	case code == azeventhubs.ErrorCodeUnauthorizedAccess || isMissing(err):
-		return fmt.Errorf("read partition %s of %s: %w", l.partition, c.opts.Hub, explain(err))
+		return fmt.Errorf("read partition %s of %s: %w", l.partition, c.opts.Hub, Explain(err))
 	case code == azeventhubs.ErrorCodeOwnershipLost:
 		c.opts.Logf("partition %s is read by another process now", l.partition)
 	default:

@@ -31,6 +31,7 @@ type config struct {
 	maxEvent     int     // bytes
 	buffer       int     // bytes of invocations that wait for the sink
 	flushTimeout time.Duration
+	longestRest  time.Duration // that a sink that fails is left alone for; 0 for the default
 	concurrency  int
 	redactor     capture.Redactor // nil for none
 }

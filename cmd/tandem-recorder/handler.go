@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -114,13 +115,22 @@ func (w *workers) askAgain(ctx context.Context) {
 
 // A besideConfig is what the app's settings and its folder say.
 type besideConfig struct {
-	config   config
-	observer customhandler.ObserverOptions
+	config      config
+	observer    customhandler.ObserverOptions
+	completions *url.URL // nil to tell nobody
+	unrecorded  bool     // it only tells completions
 }
 
 func readBeside(getenv func(string) string) (s besideConfig, complaints, err error) {
-	var errs [2]error
-	s.config, errs[0] = readRecording(getenv)
+	var errs [3]error
+	s.completions, errs[2] = readCompletions(getenv)
+	s.unrecorded = s.completions != nil && getenv("TANDEM_SINK") == ""
+	s.config, errs[0] = readRecording(func(name string) string {
+		if s.unrecorded && name == "TANDEM_SINK" {
+			return "log:" // which gets nothing
+		}
+		return getenv(name)
+	})
 	if getenv("TANDEM_MAX_EVENT") == "" {
 		s.config.maxEvent = defaultMaxPayload
 	}

@@ -9,9 +9,11 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
+	"tandem/capture"
 	"tandem/capture/customhandler"
 	"tandem/capture/wiretap"
 )
@@ -24,9 +26,12 @@ type besideWorker struct {
 	number   int
 	recorder *customhandler.Recorder
 	spool    *spool
-	reports  *json.Encoder
-	noted    map[customhandler.Fate]int64 // losses that the spool knows of
-	ended    bool                         // the spool is closed
+	// completions tell a replay what became of calls; nil to tell nobody. It has been told of so many that are unknown.
+	completions *spool
+	unknown     int64
+	reports     *json.Encoder
+	noted       map[customhandler.Fate]int64 // losses that the spool knows of
+	ended       bool                         // the spool is closed
 }
 
 // workBeside is the worker's life: until it is killed, or until the recorder has ended.
@@ -47,9 +52,17 @@ func workBeside(args []string, getenv func(string) string, stdin io.Reader, stdo
 		config: s.config, number: *number, spool: newSpool(newSink(s.config, stdout), s.config, log),
 		reports: json.NewEncoder(os.NewFile(workerReports, "reports")), noted: make(map[customhandler.Fate]int64),
 	}
-	w.recorder, err = customhandler.NewRecorder(customhandler.RecorderOptions{
+	opts := customhandler.RecorderOptions{
 		ObserverOptions: s.observer, Sink: w.spool, Keep: samples.keep, Logf: log.Printf,
-	})
+	}
+	if s.unrecorded {
+		opts.Keep = func(*capture.Invocation) bool { return false }
+	}
+	if s.completions != nil {
+		w.completions = newCompletions(s.config, s.completions, getenv("TANDEM_COMPLETIONS_TOKEN"), log)
+		opts.Completions = w.completions
+	}
+	w.recorder, err = customhandler.NewRecorder(opts)
 	if err != nil {
 		return err
 	}
@@ -99,6 +112,8 @@ func (w *besideWorker) handle(c command) {
 	w.spool.lostBefore(c.Lost)
 	if c.Shutdown != "" && !w.ended {
 		w.windUp(c.Deadline)
+	} else if w.completions != nil && !w.ended {
+		w.completions.nudge()
 	}
 	w.say(c.N)
 }
@@ -107,8 +122,13 @@ func (w *besideWorker) handle(c command) {
 func (w *besideWorker) windUp(deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
-	w.noteLosses()
+	w.noteUntold(w.noteLosses().Untold)
+	var both sync.WaitGroup
+	if w.completions != nil {
+		both.Go(func() { w.completions.close(ctx) })
+	}
 	w.spool.close(ctx)
+	both.Wait()
 	w.ended = true
 }
 
@@ -129,8 +149,10 @@ func (w *besideWorker) noteLosses() customhandler.Stats {
 func (w *besideWorker) report(n int) report {
 	stats := w.noteLosses()
 	durable, waiting, lost := w.spool.counts()
+	told, untold := w.noteUntold(stats.Untold)
 	return report{
 		N: n, Recorded: durable, Waiting: waiting, Lost: lost, Replays: stats.LeftOut[customhandler.LeftReplay],
+		Told: told, Untold: untold,
 		Sampled: stats.LeftOut[customhandler.LeftSample] + stats.LeftOut[customhandler.LeftRoute],
 	}
 }

@@ -104,7 +104,7 @@ func (l *ledger) end() string {
 			line += fmt.Sprintf(", %d %s", c.n, c.what)
 		}
 	}
-	return line
+	return line + total.completions()
 }
 
 // The methods below are called with l.mu held.

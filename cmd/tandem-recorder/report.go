@@ -24,6 +24,9 @@ type report struct {
 	Replays  int64            `json:"replays"`
 	Waiting  int64            `json:"waiting"` // for the sink, or for the function to answer
 	Lost     map[string]int64 `json:"lost"`    // by reason
+	// Told and Untold count completions that a replay has taken, and that are lost. They are in no other count.
+	Told   int64 `json:"told,omitempty"`
+	Untold int64 `json:"untold,omitempty"`
 }
 
 // settled returns how many invocations will not change their place any more.
@@ -48,6 +51,8 @@ func (r *report) add(other report) {
 	r.Sampled += other.Sampled
 	r.Replays += other.Replays
 	r.Waiting += other.Waiting
+	r.Told += other.Told
+	r.Untold += other.Untold
 	for reason, n := range other.Lost {
 		r.lose(reason, n)
 	}

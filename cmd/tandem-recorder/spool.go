@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,6 +52,9 @@ type spool struct {
 	limit    int              // bytes
 	redactor capture.Redactor // nil for none
 	log      *log.Logger
+	// longestRest bounds for how long a sink that fails is left alone.
+	longestRest time.Duration
+
 	requests chan flushRequest
 	done     chan struct{}
 
@@ -78,6 +82,7 @@ func newSpool(s sink, c config, log *log.Logger) *spool {
 	sp := &spool{
 		sink: s, sinkName: c.sink.Redacted(), limit: c.buffer, log: log,
 		requests: make(chan flushRequest, 1), done: make(chan struct{}), lost: make(map[string]int64),
+		longestRest: cmp.Or(c.longestRest, longestRest),
 	}
 	if c.sink.Scheme != "file" { // a recording does that itself, and counts it
 		sp.redactor = c.redactor
@@ -115,12 +120,17 @@ func (s *spool) Write(inv *capture.Invocation) error {
 	s.waiting = append(s.waiting, inv)
 	s.bytes += size
 	if !s.held || s.bytes > s.limit/4 {
-		select {
-		case s.requests <- flushRequest{}:
-		default: // there is one already
-		}
+		s.nudge()
 	}
 	return nil
+}
+
+// nudge has what waits sent soon, unless the sink is being left alone. It must not be called once the spool is closed.
+func (s *spool) nudge() {
+	select {
+	case s.requests <- flushRequest{}:
+	default: // there is one already
+	}
 }
 
 // sizeOf returns about what an invocation needs in memory.
@@ -270,7 +280,7 @@ func (s *spool) drain(ctx context.Context, final bool, told int64) int64 {
 		if s.rest == 0 { // it is told once until the sink works again
 			s.log.Printf("cannot write to %s: %v", s.sinkName, cause)
 		}
-		s.rest = min(max(2*s.rest, firstRest), longestRest)
+		s.rest = min(max(2*s.rest, firstRest), s.longestRest)
 		s.retryAt = time.Now().Add(s.rest)
 		return told
 	}

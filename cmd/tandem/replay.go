@@ -85,7 +85,8 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 	}
 	defer rec.Close()
 	opts.Recording = rec
-	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight); err != nil {
+	heard := newCompletions()
+	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight, heard); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeTargets(opts.Targets)) }()
@@ -107,7 +108,12 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 	if err := a.serveMetrics(&all, plan.metrics, opts.Progress); err != nil {
 		return err
 	}
+	if err := heard.start(ctx, a.say); err != nil {
+		return err
+	}
+	opts.Completions = heard.stats
 	manifest, err := a.fire(ctx, plan.progress, opts)
+	heard.stop(a.say)
 	for _, notice := range rec.Notices() {
 		a.say("%s", notice)
 	}
@@ -182,7 +188,7 @@ func runSummary(m *replay.RunManifest) string {
 				ref.Name, count(ref.Throttled, "request"), ref.Function, ref.LowestInFlight)
 		}
 	}
-	return s + rewriting(m) + lateness(m)
+	return s + unheard(m) + rewriting(m) + lateness(m)
 }
 
 // rewriting names the rules that took no value, in a run that was made in one session, and what was not signed anew.

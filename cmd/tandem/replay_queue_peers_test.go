@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,6 +26,9 @@ type queueSide struct {
 	*demo
 	storage peers.Storage
 	queue   *azqueue.QueueClient
+	// completion is what the config says of it, behind a comma.
+	completion string
+	apart      bool // replays run in a process of their own
 }
 
 const queueConfig = `version: 1
@@ -106,6 +110,12 @@ func serveUntilTheEnd(t *testing.T, h http.Handler) string {
 // the sample's batches have a message twice, and at the same time both would find that it was not there before.
 func (s *queueSide) startHost(t *testing.T, mistakes string) string {
 	t.Helper()
+	return s.startHostWith(t, func(settings string) string { return settings }, s.log, "ORDERS_MISTAKES="+mistakes)
+}
+
+// startHostWith runs it with other settings in host.json and in the app, and another log.
+func (s *queueSide) startHostWith(t *testing.T, edit func(string) string, log io.Writer, env ...string) string {
+	t.Helper()
 	app := filepath.Join(t.TempDir(), "app")
 	if err := os.CopyFS(app, os.DirFS(filepath.Join(s.programs, "functions"))); err != nil {
 		t.Fatal(err)
@@ -115,12 +125,11 @@ func (s *queueSide) startHost(t *testing.T, mistakes string) string {
 		t.Fatal(err)
 	}
 	quick := strings.Replace(string(settings), `"queues": {`, `"queues": {"maxPollingInterval": "00:00:00.1",`, 1)
-	if err := os.WriteFile(filepath.Join(app, "host.json"), []byte(quick), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(app, "host.json"), []byte(edit(quick)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	host, err := local.NewFunctions(t.Context(), local.FunctionsOptions{
-		App: app, Env: []string{"AzureWebJobsStorage=" + s.storage.ConnectionString(), "ORDERS_MISTAKES=" + mistakes},
-		Effects: s.newWorld(t), Log: s.log,
+		App: app, Env: append(env, "AzureWebJobsStorage="+s.storage.ConnectionString()), Effects: s.newWorld(t), Log: log,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -142,6 +151,7 @@ func (s *queueSide) compareThrough(t *testing.T, app string, flags ...string) (
 	if app != "" {
 		effects = `, effects: "` + app + `"`
 	}
+	effects += s.completion
 	cfg, out := filepath.Join(t.TempDir(), "tandem.yaml"), filepath.Join(t.TempDir(), "run")
 	text := strings.NewReplacer("INVOKE", s.startLambda(t), "EFFECTS", effects).Replace(queueConfig)
 	if err := os.WriteFile(cfg, []byte(text), 0o644); err != nil {
@@ -150,7 +160,17 @@ func (s *queueSide) compareThrough(t *testing.T, app string, flags ...string) (
 	args := append([]string{
 		"replay", s.path("orders.rec"), "-o", out, "-c", cfg, "--only", "function=process-order",
 	}, flags...)
-	if code, _, stderr := call(t, args...); code != 0 {
+	if s.apart {
+		p, err := startProcess("", os.Environ(), lean(), args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.kill)
+		if code, err := p.finish(); code != 0 || err != nil {
+			text, _ := p.stderr.read()
+			t.Fatalf("replay: exit code %d, %v: %s", code, err, text)
+		}
+	} else if code, _, stderr := call(t, args...); code != 0 {
 		t.Fatalf("replay: exit code %d: %s", code, stderr)
 	}
 	code, stdout, stderr := call(t, "compare", out, "-c", cfg, "--json")

@@ -82,6 +82,7 @@ func (b *targetBuilder) destination(ctx context.Context, l *config.Lambda) (*lam
 		Client: newQueueClient(cfg, endpoint), Queue: l.Destination, Board: b.board,
 	})
 	b.destinations[l.Destination] = d
+	b.heard.sources = append(b.heard.sources, d)
 	return d, nil
 }
 

@@ -20,6 +20,13 @@ func (b *targetBuilder) queue(f *config.Functions) (replay.Deployment, error) {
 	opts := functions.QueueOptions{
 		Account: f.Queue.Account, Name: f.Queue.Name, PlainText: f.Queue.Encoding == "none", HTTP: b.http,
 	}
+	if f.Completion != nil {
+		var err error
+		if opts.Grace, err = f.Completion.After(); err != nil {
+			return d, fmt.Errorf("completion: deadline: %w", err)
+		}
+		opts.Board = b.board
+	}
 	if !functions.IsConnectionString(opts.Account) {
 		credential, err := azidentity.NewDefaultAzureCredential(nil)
 		if err != nil {

@@ -30,17 +30,18 @@ type targetBuilder struct {
 	objects  functions.ObjectStore
 	http     *http.Client
 	inFlight int
-	// board has what is heard of those that were fired at triggers that answer nobody.
+	// board has what is heard of those that were fired at triggers that answer nobody, from the sources of heard.
 	board        *completion.Board
+	heard        *completions
 	destinations map[string]*lambda.Destination // of records of asynchronous invocations, by the queue's URL
 }
 
-// buildTargets returns the deployments of each function in the config.
-func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recording, inFlight int) (
+// buildTargets returns the deployments of each function in the config, and adds the sources that they need to heard.
+func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recording, inFlight int, heard *completions) (
 	map[string][]replay.Deployment, error) {
 	b := &targetBuilder{
 		objects: rec, inFlight: inFlight, http: replay.NewHTTPClient(replay.HTTPOptions{InFlight: inFlight}),
-		board: completion.NewBoard(),
+		board: heard.board, heard: heard,
 	}
 	targets := make(map[string][]replay.Deployment, len(cfg.Functions))
 	for name, f := range cfg.Functions {
@@ -52,6 +53,9 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 			return nil, fmt.Errorf("config: function %s: lambda: %w", name, err)
 		}
 		az, err := b.functions(name, f.Functions)
+		if err == nil {
+			az.Target, err = heard.around(az.Target, f.Functions.Completion)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
 		}

@@ -21,6 +21,7 @@ import (
 
 	"tandem/capture"
 	"tandem/replay"
+	"tandem/replay/completion"
 )
 
 // QueueOptions say which Storage Queue a target sends to. Account and Name are needed.
@@ -34,7 +35,12 @@ type QueueOptions struct {
 	// Effects returns, and forgets, what the function did in one delivery of a message; see MessageTag in
 	// capture/effects. Nil when nobody watches.
 	Effects func(ctx context.Context, messageID string, delivery int) ([]capture.Effect, error)
-	HTTP    *http.Client // from [replay.NewHTTPClient], which is the default too
+	// Board has what other sources hear of the messages: what the function did in the first attempt, and whether they
+	// contradict the queue. Nil when there are none. Once the queue has told what became of the messages, a report on
+	// the first attempt at each is waited for, for Grace; the default is two seconds.
+	Board *completion.Board
+	Grace time.Duration
+	HTTP  *http.Client // from [replay.NewHTTPClient], which is the default too
 }
 
 const (
@@ -45,6 +51,8 @@ const (
 	maxAwait = hideFor * 5 / 6 // because a message that expires looks like one that was deleted
 	// buryFor is how long a message of the poison queue is hidden after it was looked at.
 	buryFor = 10 * time.Minute
+	// defaultGrace is for recorders, which report at once. A log comes minutes later.
+	defaultGrace = 2 * time.Second
 )
 
 // A Queue is a function with a queue trigger, fired through its Storage Queue. It is safe for concurrent use, and
@@ -73,6 +81,7 @@ func NewQueue(opts QueueOptions) (*Queue, error) {
 	if opts.HTTP == nil {
 		opts.HTTP = replay.NewHTTPClient(replay.HTTPOptions{})
 	}
+	opts.Grace = cmp.Or(opts.Grace, defaultGrace)
 	q := &Queue{opts: opts, grave: graveyard{
 		hide: buryFor, plots: make(map[[sha256.Size]byte]*plot), known: make(map[string]bool),
 	}}
@@ -179,7 +188,12 @@ func (q *Queue) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Out
 	if out, err := q.put(ctx, messages); out != nil || err != nil {
 		return out, err
 	}
+	heard := q.expect(messages)
+	defer heard.close()
 	if err := q.await(ctx, messages); err != nil {
+		return nil, err
+	}
+	if err := heard.judge(ctx, messages); err != nil {
 		return nil, err
 	}
 	return q.outcome(ctx, messages)
@@ -271,13 +285,17 @@ func brief(err error) string {
 // once. That it was delivered more often is what dead-lettered says.
 func (q *Queue) outcome(ctx context.Context, messages []*queued) (*capture.Outcome, error) {
 	out := &capture.Outcome{Status: capture.StatusOK, Records: make(map[string]capture.Fate, len(messages))}
-	acked := 0
+	acked, timeouts := 0, 0
 	for _, m := range messages {
 		out.Records[m.record] = m.fate
+		out.PlatformMS = max(out.PlatformMS, m.firstMS())
 		if m.fate == capture.Acked {
 			acked++
 		} else if out.Error == nil {
-			out.Error = &capture.Error{Message: fmt.Sprintf("message %s was moved to queue %s-poison", m.record, q.opts.Name)}
+			out.Error = m.failure(q.opts.Name)
+		}
+		if m.fate != capture.Acked && m.first != nil && m.first.Status == capture.StatusTimeout {
+			timeouts++
 		}
 		if q.opts.Effects == nil {
 			continue
@@ -293,6 +311,9 @@ func (q *Queue) outcome(ctx context.Context, messages []*queued) (*capture.Outco
 	}
 	if acked == 0 && len(messages) > 0 {
 		out.Status = capture.StatusFunctionError
+		if timeouts == len(messages) {
+			out.Status = capture.StatusTimeout
+		}
 	}
 	return out, nil
 }

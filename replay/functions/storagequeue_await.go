@@ -38,6 +38,8 @@ type queued struct {
 	gone      bool
 	withdrawn bool         // deleted by the replay before anybody had dequeued it
 	fate      capture.Fate // "" when it is not known
+	// first is what the function did with it in the first attempt, as far as others have told; nil when none has.
+	first *capture.Outcome
 }
 
 var errExpires = fmt.Errorf("nothing was known after %v", maxAwait)

@@ -43,7 +43,8 @@ type DestinationOptions struct {
 // It receives while anybody waits or it is run. A receive that is broken off may take a record with it, which then
 // comes half a minute later: running it all the time spares that.
 type Destination struct {
-	opts DestinationOptions
+	opts   DestinationOptions
+	opened *hearing // of Run
 
 	mu       sync.Mutex
 	expected map[string]*capture.Invocation // that somebody waits for, by request
@@ -71,25 +72,32 @@ func NewDestination(opts DestinationOptions) *Destination {
 	return &Destination{opts: opts, expected: make(map[string]*capture.Invocation), held: make(map[string]held)}
 }
 
+// Name is what the destination is called; see [completion.Source].
+func (d *Destination) Name() string { return "destination " + d.opts.Queue }
+
+// Open begins to receive, and returns once the queue has answered; see [completion.Source].
+func (d *Destination) Open(ctx context.Context) (err error) {
+	d.opened, err = d.listen(ctx)
+	return err
+}
+
 // Run has the queue received from all the time, and not only while an [Event] waits; see [completion.Source].
 // Reports go to the board of the options, which b has to be.
 func (d *Destination) Run(ctx context.Context, b *completion.Board) error {
+	heard := d.opened
+	if heard == nil {
+		return errors.New("a destination is opened before it is run")
+	}
+	defer heard.close()
 	if b != d.opts.Board {
 		return errors.New("a destination reports to the board that its targets wait at")
 	}
-	heard, err := d.listen(ctx)
-	if err == nil {
-		defer heard.close()
-		select {
-		case <-heard.session.ctx.Done():
-			err = context.Cause(heard.session.ctx)
-		case <-ctx.Done():
-		}
-	}
-	if ctx.Err() != nil {
+	select {
+	case <-heard.session.ctx.Done():
+		return context.Cause(heard.session.ctx)
+	case <-ctx.Done():
 		return nil
 	}
-	return err
 }
 
 // receive receives records and reports those that are waited for, until ctx ends. It calls ready each time that the

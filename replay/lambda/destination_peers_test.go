@@ -49,6 +49,9 @@ func (q *queue) destination() *Destination {
 	board := completion.NewBoard()
 	d := NewDestination(DestinationOptions{Client: q.client, Queue: q.url, Board: board})
 	ctx, cancel := context.WithCancel(context.Background())
+	if err := d.Open(ctx); err != nil {
+		q.t.Fatal(err)
+	}
 	ended := make(chan error)
 	go func() { ended <- d.Run(ctx, board) }()
 	q.t.Cleanup(func() {
