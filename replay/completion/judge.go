@@ -170,13 +170,14 @@ func detail(o *capture.Outcome) int {
 }
 
 // fewest is how many attempts have failed at least: one without a number may be one of those with a number if not both
-// have an invocation.
+// have an invocation, and one without either may be any.
 func fewest(tries []try) int {
-	known, numbers, unnumbered := 0, 0, 0
+	known, numbers, unnumbered, nameless := 0, 0, 0, 0
 	for _, t := range tries {
 		switch {
 		case t.failed.Source == "":
 		case t.invocation == "" && t.number == 0:
+			nameless = 1
 		case t.invocation == "":
 			numbers++
 		default:
@@ -186,5 +187,5 @@ func fewest(tries []try) int {
 			}
 		}
 	}
-	return known + max(0, numbers-unnumbered)
+	return max(known+max(0, numbers-unnumbered), nameless)
 }

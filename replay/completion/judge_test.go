@@ -46,6 +46,8 @@ func TestReportsOnOneThingArePutTogether(t *testing.T) {
 		{"a success in a later attempt", []Report{failed("logs", 1, "a"), ok("logs", 2, "b")}, 5, capture.Acked, true, ""},
 		{"a failure is tried again", []Report{failed("recorder", 1, "a")}, 5, "", false, ""},
 		{"a failure of the last attempt", []Report{failed("recorder", 5, "a")}, 5, capture.DeadLettered, true, ""},
+		{"the one attempt that there is has failed, and nobody says more", []Report{failed("recorder", 0, "")}, 1,
+			capture.DeadLettered, true, ""},
 		{"all attempts have failed, and none has a number",
 			[]Report{failed("logs", 0, "a"), failed("logs", 0, "b")}, 2, capture.DeadLettered, true, ""},
 		{"two sources tell of one attempt, which one of them has no number of",
