@@ -61,20 +61,30 @@ func List(elems ...Value) Value { return Value{Kind: Array, Elems: elems} }
 // Get returns the last member of an object that has this name, as most decoders do. ok is false when there is none
 // or v is not an object.
 func (v Value) Get(name string) (member Value, ok bool) {
-	for i := len(v.Names) - 1; i >= 0; i-- {
-		if v.Names[i] == name {
-			return v.Elems[i], true
-		}
+	if m := v.member(name); m != nil {
+		return *m, true
 	}
 	return Value{}, false
 }
 
+func (v *Value) member(name string) *Value {
+	for i := len(v.Names) - 1; i >= 0; i-- {
+		if v.Names[i] == name {
+			return &v.Elems[i]
+		}
+	}
+	return nil
+}
+
 // At follows names down through objects and returns the zero Value when one of them is missing.
 func (v Value) At(names ...string) Value {
+	at := &v
 	for _, name := range names {
-		v, _ = v.Get(name)
+		if at = at.member(name); at == nil {
+			return Value{}
+		}
 	}
-	return v
+	return *at
 }
 
 // Add appends a member to an object.
