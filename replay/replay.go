@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"tandem/capture"
 )
 
 // Bounds on what is read ahead of the firing.
@@ -80,7 +78,6 @@ type engine struct {
 type chain struct {
 	name   string
 	target Target
-	check  func(*capture.Invocation) error
 	// rewriting is what target begins with; nil without rules.
 	rewriting *rewriting
 }
@@ -133,20 +130,12 @@ func (e *engine) chain(d Deployment, limit *throttle) chain {
 	if d.Effects != nil {
 		target = WithEffects(target, d.Effects)
 	}
-	c := chain{d.Name, target, checkOf(d.Target), nil}
+	c := chain{name: d.Name, target: target}
 	if len(d.Rewrite) > 0 {
-		c.rewriting = newRewriting(target, c.check, d.Rewrite, e.log.manifest.rewriteOptions())
-		c.target, c.check = c.rewriting, c.rewriting.Check
+		c.rewriting = newRewriting(target, d.Rewrite, e.log.manifest.rewriteOptions())
+		c.target = c.rewriting
 	}
 	return c
-}
-
-// checkOf returns a target's Check, if it has one.
-func checkOf(t Target) func(*capture.Invocation) error {
-	if checker, ok := t.(Checker); ok {
-		return checker.Check
-	}
-	return func(*capture.Invocation) error { return nil }
 }
 
 // elapsed is how long the firing has gone on.

@@ -36,42 +36,57 @@ func rewriteRefs(rules []rewrite.Change) []RewriteRef {
 // as they were recorded.
 type rewriting struct {
 	target   Target
-	check    func(*capture.Invocation) error
 	rewriter *rewrite.Rewriter
 	counts   []atomic.Int64 // of values, by rule
 }
 
 // newRewriting needs valid rules.
-func newRewriting(target Target, check func(*capture.Invocation) error, rules []rewrite.Change,
-	opts rewrite.Options) *rewriting {
+func newRewriting(target Target, rules []rewrite.Change, opts rewrite.Options) *rewriting {
 	rewriter, err := rewrite.New(rules, opts)
 	if err != nil {
 		panic(fmt.Sprintf("rules that Options.withDefaults has validated: %v", err))
 	}
-	return &rewriting{target, check, rewriter, make([]atomic.Int64, len(rules))}
+	return &rewriting{target, rewriter, make([]atomic.Int64, len(rules))}
 }
 
-// Check implements [Checker].
-func (r *rewriting) Check(inv *capture.Invocation) error {
-	changed, _, err := r.rewrite(inv)
+// Prepare implements [Preparer].
+func (r *rewriting) Prepare(inv *capture.Invocation) (Target, error) {
+	changed, counts, err := r.rewrite(inv)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return r.check(changed)
+	target, err := prepare(r.target, changed)
+	if err != nil {
+		return nil, err
+	}
+	return &rewritten{r, target, changed, counts}, nil
 }
 
 // Fire implements [Target].
 func (r *rewriting) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
-	changed, counts, err := r.rewrite(inv)
+	prepared, err := r.Prepare(inv)
 	if err != nil {
 		return Unreplayable("%v", err), nil
 	}
-	for i, n := range counts {
-		r.counts[i].Add(n)
+	return prepared.Fire(ctx, inv)
+}
+
+// A rewritten is a rewriting of one invocation.
+type rewritten struct {
+	by      *rewriting
+	target  Target
+	changed *capture.Invocation
+	counts  []int64 // of values, by rule
+}
+
+// Fire implements [Target].
+func (r *rewritten) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
+	for i, n := range r.counts {
+		r.by.counts[i].Add(n)
 	}
-	out, err := r.target.Fire(ctx, changed)
-	if out != nil && len(out.Records) > 0 && changed != inv {
-		out.Records = recordedFates(out.Records, inv.Event, changed.Event)
+	out, err := r.target.Fire(ctx, r.changed)
+	if out != nil && len(out.Records) > 0 && r.changed != inv {
+		out.Records = recordedFates(out.Records, inv.Event, r.changed.Event)
 	}
 	return out, err
 }

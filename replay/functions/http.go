@@ -1,10 +1,9 @@
 package functions
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -47,9 +46,12 @@ func NewHTTP(opts HTTPOptions) (*HTTP, error) {
 
 // Check refuses events that no request can be made of; see [replay.Checker].
 func (t *HTTP) Check(inv *capture.Invocation) error {
-	_, _, err := t.parse(inv)
+	_, err := t.Prepare(inv)
 	return err
 }
+
+// Prepare makes the request that an event came from; see [replay.Preparer].
+func (t *HTTP) Prepare(inv *capture.Invocation) (replay.Target, error) { return t.request(inv) }
 
 // parse returns the event's request, and where it goes.
 func (t *HTTP) parse(inv *capture.Invocation) (*httpEvent, *url.URL, error) {
@@ -72,39 +74,28 @@ func (t *HTTP) parse(inv *capture.Invocation) (*httpEvent, *url.URL, error) {
 // A 429 or 503 with Retry-After is a throttle, as the platform sends it; without, it is the function's own answer. A
 // 500 with an empty body is a function that threw.
 func (t *HTTP) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
-	req, err := t.request(ctx, inv)
+	req, err := t.request(inv)
 	if err != nil {
 		return replay.Unreplayable("%v", err), nil
 	}
-	start := time.Now()
-	resp, err := t.client.Do(req)
-	if err != nil {
-		return replay.TransportFailure(ctx, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	elapsed := time.Since(start)
-	if err != nil {
-		return replay.TransportFailure(ctx, fmt.Errorf("read the answer with status %d: %w", resp.StatusCode, err))
-	}
-	out, err := answered(resp, body)
-	if out != nil {
-		out.DurationMS = replay.Milliseconds(elapsed)
-	}
-	return out, err
+	return req.Fire(ctx, inv)
 }
 
-func (t *HTTP) request(ctx context.Context, inv *capture.Invocation) (*http.Request, error) {
+// A httpRequest is the request of one event, without mark.
+type httpRequest struct {
+	client  *http.Client
+	request *http.Request // its body is content
+	content []byte
+}
+
+func (t *HTTP) request(inv *capture.Invocation) (*httpRequest, error) {
 	event, u, err := t.parse(inv)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, event.method, "/", requestBody(event))
-	if err != nil {
-		return nil, err
+	req := &http.Request{
+		Method: event.method, URL: u, Host: u.Host, Header: event.header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	req.URL, req.Host = u, u.Host // parsed as it is
-	req.Header = event.header
 	// Under this spelling alone net/http finds it; without one, it would send its own.
 	req.Header["User-Agent"] = req.Header["user-agent"]
 	delete(req.Header, "user-agent")
@@ -114,23 +105,25 @@ func (t *HTTP) request(ctx context.Context, inv *capture.Invocation) (*http.Requ
 	if t.key != "" {
 		req.Header["x-functions-key"] = []string{t.key}
 	}
-	if mark, ok := replay.MarkFrom(ctx); ok {
-		req.Header[capture.MarkHeader] = []string{mark.String()}
-	}
-	return req, nil
+	return &httpRequest{t.client, req, event.body}, nil
 }
 
-// requestBody returns a reader of the event's body. For methods that net/http takes for safe it is, when empty, one
-// that cannot be read again, which keeps net/http from sending such a request a second time on another connection.
-func requestBody(event *httpEvent) io.Reader {
-	switch {
-	case len(event.body) > 0:
-		return bytes.NewReader(event.body)
-	case event.method == http.MethodGet, event.method == http.MethodHead, event.method == http.MethodOptions:
-		return io.MultiReader()
-	default:
-		return http.NoBody
+// Fire implements [replay.Target].
+func (r *httpRequest) Fire(ctx context.Context, _ *capture.Invocation) (*capture.Outcome, error) {
+	req := r.request.WithContext(ctx)
+	if mark, ok := replay.MarkFrom(ctx); ok {
+		req.Header = maps.Clone(req.Header)
+		req.Header[capture.MarkHeader] = []string{mark.String()}
 	}
+	resp, body, elapsed, err := replay.Exchange(r.client, req, r.content)
+	if err != nil {
+		return replay.TransportFailure(ctx, err)
+	}
+	out, err := answered(resp, body)
+	if out != nil {
+		out.DurationMS = replay.Milliseconds(elapsed)
+	}
+	return out, err
 }
 
 // answered brings an answer to the neutral form.

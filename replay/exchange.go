@@ -1,0 +1,166 @@
+package replay
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Exchange sends req, with content as its body, and reads the whole answer, as client does, but once only. Elapsed is
+// the time from when the request was sent until its answer was read. Where the header of an answer came and its body
+// did not, there is an error that says so. Neither the body of req nor that of the answer is of use.
+//
+// A client of [NewHTTPClient] takes half of its time for this way of sending.
+func Exchange(client *http.Client, req *http.Request, content []byte) (
+	answer *http.Response, body []byte, elapsed time.Duration, err error) {
+	start := time.Now()
+	t, ok := client.Transport.(*limitedTransport)
+	if ok && t.isDirect(req, content) {
+		x := directExchange{transport: t, req: req}
+		if answer, body, ok, err = x.do(content); ok {
+			return answer, body, time.Since(start), err
+		}
+	}
+	answer, body, err = plainExchange(client, req, content)
+	return answer, body, time.Since(start), err
+}
+
+func plainExchange(client *http.Client, req *http.Request, content []byte) (*http.Response, []byte, error) {
+	req = req.WithContext(req.Context()) // a copy
+	req.Body, req.ContentLength = requestBody(req.Method, content), int64(len(content))
+	answer, err := client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, nil, cutShort(answer, err)
+	}
+	return answer, body, nil
+}
+
+// requestBody returns a reader of content. For methods that net/http takes for safe it is, when empty, one that cannot
+// be read again, which keeps net/http from sending such a request a second time on another connection.
+func requestBody(method string, content []byte) io.ReadCloser {
+	switch {
+	case len(content) > 0:
+		return io.NopCloser(bytes.NewReader(content))
+	case method == http.MethodGet, method == http.MethodHead, method == http.MethodOptions:
+		return io.NopCloser(io.MultiReader())
+	default:
+		return http.NoBody
+	}
+}
+
+// cutShort is the error for an answer whose body cannot be read.
+func cutShort(answer *http.Response, err error) error {
+	return fmt.Errorf("read the answer with status %d: %w", answer.StatusCode, err)
+}
+
+// isDirect reports whether a request can go straight to a connection.
+func (t *limitedTransport) isDirect(req *http.Request, content []byte) bool {
+	if !wired || len(content) > inlineBody || req.URL.User != nil || req.Method == http.MethodConnect || req.Close ||
+		len(req.TransferEncoding) > 0 || len(req.Trailer) > 0 {
+		return false
+	}
+	proxy, err := http.ProxyFromEnvironment(req)
+	return err == nil && proxy == nil
+}
+
+// A directExchange is a request that is written to a connection as a whole, and its answer.
+type directExchange struct {
+	transport *limitedTransport
+	req       *http.Request
+	conn      *wireConn
+}
+
+// do reports with ok whether the request is one that can be sent so. If not, nothing was.
+func (x *directExchange) do(content []byte) (answer *http.Response, body []byte, ok bool, err error) {
+	ctx, wire := x.req.Context(), &x.transport.direct
+	if err := ctx.Err(); err != nil {
+		return nil, nil, true, err
+	}
+	conn, err := wire.conn(ctx, x.req.URL)
+	if err != nil {
+		return nil, nil, true, ended(ctx, err)
+	}
+	x.conn = conn
+	if conn.out, ok = appendRequest(conn.out[:0], x.req, content); !ok {
+		wire.keep(conn)
+		return nil, nil, false, nil
+	}
+	release := x.watch()
+	_, sent := conn.Write(conn.out)
+	answer, body, err = x.answer()
+	if whole := release(); whole && err == nil && sent == nil && !answer.Close && conn.r.Buffered() == 0 {
+		wire.keep(conn)
+	} else {
+		_ = conn.Close()
+	}
+	switch {
+	case err == nil:
+		return answer, body, true, nil
+	case answer != nil:
+		return nil, nil, true, cutShort(answer, ended(ctx, err))
+	case sent != nil:
+		err = sent // nothing came back because not all was sent
+	}
+	return nil, nil, true, ended(ctx, err)
+}
+
+// watch has the connection cut off when the request's context ends. Release reports whether it was not.
+func (x *directExchange) watch() (release func() (whole bool)) {
+	ctx, conn := x.req.Context(), x.conn
+	if f, ok := ctx.(*firing); ok {
+		watch := &x.transport.direct.watch
+		watch.add(conn, f.run, f.deadline)
+		return func() bool { return watch.remove(conn, f.run) }
+	}
+	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) })
+}
+
+// answer reads the answer. When its body cannot be read, there are both an answer and an error.
+func (x *directExchange) answer() (*http.Response, []byte, error) {
+	conn, limit := x.conn, x.transport.limit
+	conn.head.N = maxHeader
+	if _, err := conn.r.Peek(1); err == nil {
+		head, _ := conn.r.Peek(conn.r.Buffered())
+		if answer, size, ok := parseAnswer(head, x.req); ok {
+			conn.head.N = noLimit
+			_, _ = conn.r.Discard(size) // it is buffered
+			body, err := readBody(conn.r, answer.ContentLength, limit)
+			return answer, body, err
+		}
+	}
+	answer, err := conn.answer(x.req)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := io.ReadAll(&limitedBody{answer.Body, limit, limit})
+	return answer, body, err
+}
+
+// readBody reads a body whose length is known.
+func readBody(r io.Reader, size, limit int64) ([]byte, error) {
+	if size > limit {
+		return nil, tooLong(limit)
+	}
+	if size > 64<<10 { // do not take its word for more
+		body, err := io.ReadAll(io.LimitReader(r, size))
+		if err == nil && int64(len(body)) < size {
+			err = io.ErrUnexpectedEOF
+		}
+		return body, err
+	}
+	body := make([]byte, size)
+	if _, err := io.ReadFull(r, body); err == io.EOF {
+		return nil, io.ErrUnexpectedEOF
+	} else if err != nil {
+		return nil, err
+	}
+	return body, nil
+}
