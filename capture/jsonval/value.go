@@ -1,6 +1,7 @@
 package jsonval
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"unicode/utf8"
@@ -127,6 +128,21 @@ func (v Value) AppendJSON(dst []byte) []byte {
 
 // String returns v as compact JSON.
 func (v Value) String() string { return string(v.AppendJSON(nil)) }
+
+// AppendQuoted appends a string as encoding/json writes it: with escapes for what HTML has a meaning for, and with
+// U+FFFD for what is not Unicode.
+func AppendQuoted(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			doc, err := json.Marshal(s)
+			if err != nil {
+				panic(err) // strings always marshal
+			}
+			return append(dst, doc...)
+		}
+	}
+	return append(append(append(dst, '"'), s...), '"')
+}
 
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
