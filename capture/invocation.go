@@ -141,8 +141,8 @@ func ParseInvocation(line []byte) (*Invocation, error) {
 func parseInvocation(line []byte) (*Invocation, error) {
 	l, ok := parseLine(line)
 	if !ok {
-		l = invocationLine{}
-		if err := json.Unmarshal(line, &l); err != nil {
+		var err error
+		if l, err = unmarshalLine(line); err != nil {
 			return nil, err
 		}
 	}
@@ -167,4 +167,9 @@ func parseInvocation(line []byte) (*Invocation, error) {
 		ID: l.ID, Function: l.Function, Trigger: l.Trigger, Format: l.Format, Source: l.Source, Time: l.Time,
 		Event: l.Event, Context: l.Context, Outcome: l.Outcome, Objects: l.Objects,
 	}, nil
+}
+
+func unmarshalLine(line []byte) (l invocationLine, err error) {
+	err = json.Unmarshal(line, &l)
+	return l, err
 }

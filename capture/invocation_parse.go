@@ -92,14 +92,22 @@ func (l *invocationLine) set(key, value []byte, seen *members) bool {
 	case &seen.time:
 		return value[0] == '"' && l.Time.UnmarshalJSON(value) == nil
 	case &seen.context:
-		return string(value) == "{}" || json.Unmarshal(value, &l.Context) == nil
+		return string(value) == "{}" || unmarshal(value, &l.Context)
 	case &seen.outcome:
-		return json.Unmarshal(value, &l.Outcome) == nil
+		return unmarshal(value, &l.Outcome)
 	case &seen.objects:
-		return json.Unmarshal(value, &l.Objects) == nil
+		return unmarshal(value, &l.Objects)
 	}
 	l.Event = value
 	return true
+}
+
+// unmarshal leaves a value to encoding/json, in memory of its own, so that a line without it need not be on the heap.
+func unmarshal[T any](value []byte, to *T) bool {
+	v := new(T)
+	err := json.Unmarshal(value, v)
+	*to = *v
+	return err == nil
 }
 
 // cutString reads the string that doc begins with. Plain is false when it begins with something else, or has escapes

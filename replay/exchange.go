@@ -11,25 +11,27 @@ import (
 
 // Exchange sends req, with content as its body, and reads the whole answer, as client does, but once only. Elapsed is
 // the time from when the request was sent until its answer was read. Where the header of an answer came and its body
-// did not, there is an error that says so. Neither the body of req nor that of the answer is of use.
+// did not, there is an error that says so. Neither the context and the body of req nor the body of the answer are of
+// use. Once Exchange has returned, req may be changed.
 //
 // A client of [NewHTTPClient] takes half of its time for this way of sending.
-func Exchange(client *http.Client, req *http.Request, content []byte) (
+func Exchange(ctx context.Context, client *http.Client, req *http.Request, content []byte) (
 	answer *http.Response, body []byte, elapsed time.Duration, err error) {
 	start := time.Now()
 	t, ok := client.Transport.(*limitedTransport)
 	if ok && t.isDirect(req, content) {
-		x := directExchange{transport: t, req: req}
+		x := directExchange{transport: t, ctx: ctx, req: req}
 		if answer, body, ok, err = x.do(content); ok {
 			return answer, body, time.Since(start), err
 		}
 	}
-	answer, body, err = plainExchange(client, req, content)
+	answer, body, err = plainExchange(ctx, client, req, content)
 	return answer, body, time.Since(start), err
 }
 
-func plainExchange(client *http.Client, req *http.Request, content []byte) (*http.Response, []byte, error) {
-	req = req.WithContext(req.Context()) // a copy
+func plainExchange(ctx context.Context, client *http.Client, req *http.Request, content []byte) (
+	*http.Response, []byte, error) {
+	req = req.Clone(ctx) // net/http may read the header for longer than it takes
 	req.Body, req.ContentLength = requestBody(req.Method, content), int64(len(content))
 	answer, err := client.Do(req)
 	if err != nil {
@@ -74,13 +76,14 @@ func (t *limitedTransport) isDirect(req *http.Request, content []byte) bool {
 // A directExchange is a request that is written to a connection as a whole, and its answer.
 type directExchange struct {
 	transport *limitedTransport
+	ctx       context.Context
 	req       *http.Request
 	conn      *wireConn
 }
 
 // do reports with ok whether the request is one that can be sent so. If not, nothing was.
 func (x *directExchange) do(content []byte) (answer *http.Response, body []byte, ok bool, err error) {
-	ctx, wire := x.req.Context(), &x.transport.direct
+	ctx, wire := x.ctx, &x.transport.direct
 	if err := ctx.Err(); err != nil {
 		return nil, nil, true, err
 	}
@@ -114,13 +117,13 @@ func (x *directExchange) do(content []byte) (answer *http.Response, body []byte,
 
 // watch has the connection cut off when the request's context ends. Release reports whether it was not.
 func (x *directExchange) watch() (release func() (whole bool)) {
-	ctx, conn := x.req.Context(), x.conn
-	if f, ok := ctx.(*firing); ok {
+	conn := x.conn
+	if f, ok := x.ctx.(*firing); ok {
 		watch := &x.transport.direct.watch
 		watch.add(conn, f.run, f.deadline)
 		return func() bool { return watch.remove(conn, f.run) }
 	}
-	return context.AfterFunc(ctx, func() { _ = conn.SetDeadline(longAgo) })
+	return context.AfterFunc(x.ctx, func() { _ = conn.SetDeadline(longAgo) })
 }
 
 // answer reads the answer. When its body cannot be read, there are both an answer and an error.

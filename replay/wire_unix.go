@@ -24,13 +24,14 @@ func silence(conn net.Conn) func() bool {
 		return func() bool { return false }
 	}
 	var silent bool
-	var b [1]byte
-	peek := func(fd uintptr) {
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		silent = err == unix.EAGAIN
+	fds := make([]unix.PollFd, 1)
+	poll := func(fd uintptr) {
+		fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+		n, err := unix.Poll(fds, 0)
+		silent = n == 0 && err == nil
 	}
 	return func() bool {
 		silent = false
-		return raw.Control(peek) == nil && silent
+		return raw.Control(poll) == nil && silent
 	}
 }

@@ -3,7 +3,6 @@ package functions
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -84,7 +83,7 @@ func (t *HTTP) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outc
 // A httpRequest is the request of one event, without mark.
 type httpRequest struct {
 	client  *http.Client
-	request *http.Request // its body is content
+	request http.Request // its body is content
 	content []byte
 }
 
@@ -93,29 +92,26 @@ func (t *HTTP) request(inv *capture.Invocation) (*httpRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	req := &http.Request{
-		Method: event.method, URL: u, Host: u.Host, Header: event.header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
+	header := event.header
 	// Under this spelling alone net/http finds it; without one, it would send its own.
-	req.Header["User-Agent"] = req.Header["user-agent"]
-	delete(req.Header, "user-agent")
-	if req.Header["User-Agent"] == nil {
-		req.Header["User-Agent"] = []string{""}
+	header["User-Agent"] = header["user-agent"]
+	delete(header, "user-agent")
+	if header["User-Agent"] == nil {
+		header["User-Agent"] = []string{""}
 	}
 	if t.key != "" {
-		req.Header["x-functions-key"] = []string{t.key}
+		header["x-functions-key"] = []string{t.key}
 	}
-	return &httpRequest{t.client, req, event.body}, nil
+	return &httpRequest{t.client, http.Request{Method: event.method, URL: u, Host: u.Host, Header: header}, event.body}, nil
 }
 
 // Fire implements [replay.Target].
 func (r *httpRequest) Fire(ctx context.Context, _ *capture.Invocation) (*capture.Outcome, error) {
-	req := r.request.WithContext(ctx)
+	delete(r.request.Header, capture.MarkHeader)
 	if mark, ok := replay.MarkFrom(ctx); ok {
-		req.Header = maps.Clone(req.Header)
-		req.Header[capture.MarkHeader] = []string{mark.String()}
+		r.request.Header[capture.MarkHeader] = []string{mark.String()}
 	}
-	resp, body, elapsed, err := replay.Exchange(r.client, req, r.content)
+	resp, body, elapsed, err := replay.Exchange(ctx, r.client, &r.request, r.content)
 	if err != nil {
 		return replay.TransportFailure(ctx, err)
 	}
