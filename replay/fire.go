@@ -133,44 +133,44 @@ type result struct {
 	start   time.Time
 }
 
-// fireAll fires at all targets at the same moment: no request is made before everything is ready to make all.
+// A single is a firing at one target, with what came of it.
+type single struct {
+	target *chain
+	shot   *shot
+	round  int
+	result *result
+	done   *sync.WaitGroup
+}
+
+// fireAll fires at all targets, which are prepared, at the same moment.
 func (e *engine) fireAll(ctx context.Context, targets []chain, sh *shot, round int) []result {
-	results := make([]result, len(targets))
-	gate := make(chan struct{})
-	var ready, done sync.WaitGroup
-	for i := range targets[1:] {
-		ready.Add(1)
-		done.Add(1)
-		e.crew <- func() {
-			defer done.Done()
-			e.fireOne(ctx, &targets[i+1], sh, round, &results[i+1], func() {
-				ready.Done()
-				<-gate
-			})
+	var done sync.WaitGroup
+	results, singles := make([]result, len(targets)), make([]single, len(targets))
+	for i := range targets {
+		singles[i] = single{&targets[i], sh, round, &results[i], &done}
+		if i > 0 {
+			done.Add(1)
+			e.crew <- &singles[i]
 		}
 	}
-	e.fireOne(ctx, &targets[0], sh, round, &results[0], func() {
-		ready.Wait()
-		close(gate)
-	})
+	e.fireOne(ctx, &singles[0])
 	done.Wait()
 	return results
 }
 
-// fireOne fires at one target when together returns, which is when all are ready.
-func (e *engine) fireOne(ctx context.Context, t *chain, sh *shot, round int, r *result, together func()) {
+func (e *engine) fireOne(ctx context.Context, one *single) {
+	sh, r := one.shot, one.result
+	progress := e.progress[outcomeName(one.target.name, one.round)]
+	progress.fired.Add(1)
+	r.start = time.Now()
 	f := &firing{
-		run: ctx, deadline: time.Now().Add(e.opts.TargetTimeout), late: e.noAnswer,
+		run: ctx, deadline: r.start.Add(e.opts.TargetTimeout), late: e.noAnswer,
 		mark: capture.Mark{
-			Run: e.log.session, Invocation: sh.inv.ID, Target: t.name, Repeat: sh.pass*e.opts.rounds() + round,
+			Run: e.log.session, Invocation: sh.inv.ID, Target: one.target.name, Repeat: sh.pass*e.opts.rounds() + one.round,
 		},
 	}
 	defer f.end()
-	progress := e.progress[outcomeName(t.name, round)]
-	together()
-	r.start = time.Now()
-	progress.fired.Add(1)
-	r.outcome, r.err = t.target.Fire(f, sh.inv)
+	r.outcome, r.err = one.target.target.Fire(f, sh.inv)
 	if r.err != nil && errors.Is(r.err, context.DeadlineExceeded) && f.Err() != nil {
 		r.err = fmt.Errorf("%w: %w", e.noAnswer, r.err)
 	}

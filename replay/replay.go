@@ -14,6 +14,8 @@ import (
 const (
 	readAhead      = 1024
 	readAheadBytes = 64 << 20
+	batchShots     = 32 // are handed on together
+	batchBytes     = 64 << 10
 )
 
 // Run replays a recording and returns the manifest of the run as it is in Dir.
@@ -62,10 +64,14 @@ type engine struct {
 	targets   map[string][]chain
 	limits    map[string][]*throttle // of the targets of each function
 	progress  map[string]*targetProgress
-	schedule  *schedule
-	crew      chan func() // to goroutines that stay, because the stacks of new ones would have to grow each time
-	warmUp    warmUp
+	crew      chan *single // to goroutines that stay, because the stacks of new ones would have to grow each time
 	tripwires []*tripwire
+
+	mu       sync.Mutex // guards what follows
+	schedule *schedule
+	warmUp   warmUp
+	full     bool          // dispatch adds nothing to the schedule for want of room
+	nudge    chan struct{} // to dispatch, that it looks again
 
 	noAnswer          error     // of a target within its time
 	start             time.Time // of the firing
@@ -87,7 +93,7 @@ func newEngine(opts *Options, l *log, selected *selector) *engine {
 		opts: opts, log: l, selected: selected, start: time.Now(),
 		targets: make(map[string][]chain), limits: make(map[string][]*throttle),
 		noAnswer: fmt.Errorf("no answer within %v", opts.TargetTimeout),
-		crew:     make(chan func()), skew: newMeter(), late: newMeter(), error: newMeter(),
+		crew:     make(chan *single), nudge: make(chan struct{}, 1), skew: newMeter(), late: newMeter(), error: newMeter(),
 		warmUp: warmUp{
 			WarmUp: opts.WarmUp, log: l, total: &opts.Progress.total, over: l.warmed >= 0 || opts.WarmUp == WarmUp{},
 		},
@@ -148,12 +154,12 @@ func (e *engine) run(ctx, firing context.Context) error {
 	e.start = time.Now()
 
 	group, ctx := errgroup.WithContext(ctx)
-	feed, work, done := make(chan *shot), make(chan *shot), make(chan *shot)
+	feed, work := make(chan []*shot), make(chan *shot)
 	group.Go(func() error {
 		defer close(feed)
 		return e.read(ctx, firing, feed)
 	})
-	group.Go(func() error { return e.dispatch(ctx, firing, feed, work, done) })
+	group.Go(func() error { return e.dispatch(ctx, firing, feed, work) })
 	workers, most := new(sync.WaitGroup), 1
 	for _, targets := range e.targets {
 		most = max(most, len(targets))
@@ -162,12 +168,13 @@ func (e *engine) run(ctx, firing context.Context) error {
 		workers.Add(1)
 		group.Go(func() error {
 			defer workers.Done()
-			return e.work(ctx, work, done)
+			return e.work(ctx, firing, work)
 		})
 		for range most - 1 { // who fires at the further targets of what the worker fires
 			group.Go(func() error {
-				for job := range e.crew {
-					job()
+				for one := range e.crew {
+					e.fireOne(ctx, one)
+					one.done.Done()
 				}
 				return nil
 			})
@@ -188,8 +195,21 @@ func (e *engine) run(ctx, firing context.Context) error {
 
 // read sends every invocation that is selected and has no trial yet to feed, pass after pass in the order of the
 // recording.
-func (e *engine) read(ctx, firing context.Context, feed chan<- *shot) error {
+func (e *engine) read(ctx, firing context.Context, feed chan<- []*shot) error {
 	seq := int64(-1)
+	var batch []*shot
+	size := 0 // of their events
+	send := func() (goOn bool, err error) {
+		select {
+		case feed <- batch:
+			batch, size = nil, 0
+			return true, nil
+		case <-firing.Done():
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 	for pass := range e.opts.Repeat {
 		n := int64(-1)
 		for inv, err := range e.opts.Recording.Invocations() {
@@ -205,46 +225,62 @@ func (e *engine) read(ctx, firing context.Context, feed chan<- *shot) error {
 			if seq < e.log.warmed || e.log.done.has(position(e.log.manifest.Recording.Invocations, n, pass)) {
 				continue
 			}
-			select {
-			case feed <- &shot{n: n, pass: pass, seq: seq, inv: inv, lanes: lanes}:
-			case <-firing.Done():
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
+			batch = append(batch, &shot{n: n, pass: pass, seq: seq, inv: inv, lanes: lanes})
+			if size += len(inv.Event); len(batch) < batchShots && size < batchBytes {
+				continue
+			}
+			if goOn, err := send(); !goOn {
+				return err
+			}
+		}
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	_, err := send()
+	return err
+}
+
+func (e *engine) work(ctx, firing context.Context, work <-chan *shot) error {
+	var buf []byte
+	for sh := range work {
+		for sh != nil {
+			var err error
+			if buf, err = e.shoot(ctx, sh, buf[:0]); err == nil {
+				err = ctx.Err()
+			}
+			if err == nil {
+				sh, err = e.done(firing, sh)
+			}
+			if err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-func (e *engine) work(ctx context.Context, work <-chan *shot, done chan<- *shot) error {
-	var buf []byte
-	for sh := range work {
-		trial, err := e.fire(ctx, sh)
-		if err != nil {
-			return err
+// shoot fires a shot and writes its trial, in buf's memory, which it returns for the next one.
+func (e *engine) shoot(ctx context.Context, sh *shot, buf []byte) ([]byte, error) {
+	trial, err := e.fire(ctx, sh)
+	if err != nil {
+		return buf, err
+	}
+	if sh.warm {
+		e.log.warm(trial)
+		e.opts.Progress.warm.Add(1)
+	} else {
+		if buf, err = e.log.append(buf, trial); err != nil {
+			return buf, err
 		}
-		if sh.warm {
-			e.log.warm(trial)
-			e.opts.Progress.warm.Add(1)
-		} else {
-			if buf, err = e.log.append(buf[:0], trial); err != nil {
-				return err
-			}
-			e.opts.Progress.done.Add(1)
-		}
-		for _, wire := range e.tripwires {
-			if why := wire.see(e.elapsed(), trial); why != "" {
-				e.stop(errors.New(why))
-			}
-		}
-		select {
-		case done <- sh:
-		case <-ctx.Done():
-			return ctx.Err()
+		e.opts.Progress.done.Add(1)
+	}
+	for _, wire := range e.tripwires {
+		if why := wire.see(e.elapsed(), trial); why != "" {
+			e.stop(errors.New(why))
 		}
 	}
-	return nil
+	return buf, nil
 }
 
 // tell completes the manifest with what was measured.
