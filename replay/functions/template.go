@@ -13,6 +13,7 @@ const pathParam = "path"
 type template struct {
 	texts []string // one more than names
 	names []string
+	base  *url.URL // what is before the path; nil when more than a path comes behind it
 }
 
 func parseTemplate(text string) (*template, error) {
@@ -42,12 +43,16 @@ func parseTemplate(text string) (*template, error) {
 	if strings.HasSuffix(t.texts[0], "://"+u.Host) && len(t.names) > 0 && t.names[0] != pathParam {
 		return nil, fmt.Errorf("url %s: a / is missing between the host and {%s}", text, t.names[0])
 	}
+	if u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && u.User == nil && u.Host == strings.ToLower(u.Host) {
+		t.base = &url.URL{Scheme: u.Scheme, Host: u.Host}
+	}
 	return t, nil
 }
 
 // expand returns the URL for e, with e's query behind its own.
 func (t *template) expand(e *httpEvent) (*url.URL, error) {
 	var b strings.Builder
+	b.Grow(len(t.texts[0]) + len(e.path))
 	for i, text := range t.texts {
 		b.WriteString(text)
 		if i == len(t.names) {
@@ -65,7 +70,7 @@ func (t *template) expand(e *httpEvent) (*url.URL, error) {
 		}
 		b.WriteString(value)
 	}
-	u, err := url.Parse(b.String())
+	u, err := t.parse(b.String())
 	if err != nil {
 		return nil, fmt.Errorf("the URL for the event: %w", err)
 	}
@@ -74,4 +79,29 @@ func (t *template) expand(e *httpEvent) (*url.URL, error) {
 	}
 	u.RawQuery += e.query
 	return u, nil
+}
+
+// parse parses a URL that t made. Most paths have nothing in them that would have to be looked at.
+func (t *template) parse(text string) (*url.URL, error) {
+	if t.base != nil {
+		path, ok := strings.CutPrefix(text, t.base.Scheme+"://"+t.base.Host)
+		if ok && strings.HasPrefix(path, "/") && isPlainPath(path) {
+			u := *t.base
+			u.Path = path
+			return &u, nil
+		}
+	}
+	return url.Parse(text)
+}
+
+// isPlainPath reports whether a path is the same with escapes and without, and nothing but a path.
+func isPlainPath(path string) bool {
+	for i := range len(path) {
+		switch c := path[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '/', c == '-', c == '_', c == '.', c == '~':
+		default:
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,34 @@
+package functions
+
+import (
+	"net/url"
+	"reflect"
+	"testing"
+)
+
+// FuzzTemplateParse checks that what a template makes of a URL is what package url does.
+func FuzzTemplateParse(f *testing.F) {
+	for _, path := range []string{"/orders", "", "orders", "//x", "/a%2fb", "/a;b", "/é", "/a?b=c", "/a#b", "/a:b", "/..", "/~a_b-c.d"} {
+		f.Add(path)
+	}
+	var templates []*template
+	for _, text := range []string{"http://127.0.0.1:80{path}", "https://a.example/api/{path}", "http://[::1]:7071{path}"} {
+		t, err := parseTemplate(text)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if t.base == nil {
+			f.Fatalf("%s has no base", text)
+		}
+		templates = append(templates, t)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		for _, tmpl := range templates {
+			got, err := tmpl.parse(tmpl.texts[0] + path)
+			want, werr := url.Parse(tmpl.texts[0] + path)
+			if (err == nil) != (werr == nil) || !reflect.DeepEqual(got, want) {
+				t.Fatalf("%s%s is %#v, %v, and to package url %#v, %v", tmpl.texts[0], path, got, err, want, werr)
+			}
+		}
+	})
+}
