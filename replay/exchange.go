@@ -3,9 +3,12 @@ package replay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -87,20 +90,40 @@ func (x *directExchange) do(content []byte) (answer *http.Response, body []byte,
 	if err := ctx.Err(); err != nil {
 		return nil, nil, true, err
 	}
-	conn, err := wire.conn(ctx, x.req.URL)
-	if err != nil {
-		return nil, nil, true, ended(ctx, err)
+	for {
+		x.conn = wire.take(x.req.URL)
+		used := x.conn != nil
+		if !used {
+			if x.conn, err = wire.dial(ctx, x.req.URL); err != nil {
+				return nil, nil, true, ended(ctx, err)
+			}
+		}
+		if x.conn.out, ok = appendRequest(x.conn.out[:0], x.req, content); !ok {
+			wire.keep(x.conn)
+			return nil, nil, false, nil
+		}
+		var sent bool
+		if answer, body, sent, err = x.once(used); sent {
+			return answer, body, true, err
+		}
 	}
-	x.conn = conn
-	if conn.out, ok = appendRequest(conn.out[:0], x.req, content); !ok {
-		wire.keep(conn)
+}
+
+// once sends the request on its connection, unless the peer has closed that or said what nobody asked for.
+func (x *directExchange) once(used bool) (answer *http.Response, body []byte, sent bool, err error) {
+	conn, ctx := x.conn, x.ctx
+	release := x.watch()
+	s := conn.write(used)
+	if s.spoke {
+		release()
+		_ = conn.Close()
 		return nil, nil, false, nil
 	}
-	release := x.watch()
-	_, sent := conn.Write(conn.out)
-	answer, body, err = x.answer()
-	if whole := release(); whole && err == nil && sent == nil && !answer.Close && conn.r.Buffered() == 0 {
-		wire.keep(conn)
+	if err = s.rerr; err == nil {
+		answer, body, err = x.answer(s.first)
+	}
+	if whole := release(); whole && err == nil && s.err == nil && !answer.Close && conn.isAtEnd() {
+		x.transport.direct.keep(conn)
 	} else {
 		_ = conn.Close()
 	}
@@ -109,11 +132,36 @@ func (x *directExchange) do(content []byte) (answer *http.Response, body []byte,
 		return answer, body, true, nil
 	case answer != nil:
 		return nil, nil, true, cutShort(answer, ended(ctx, err))
-	case sent != nil:
-		err = sent // nothing came back because not all was sent
+	case s.err != nil:
+		err = s.err // nothing came back because not all was sent
 	}
 	return nil, nil, true, ended(ctx, err)
 }
+
+// write writes the request that is in out, and returns the first of the answer if that is as good as waiting for it.
+func (c *wireConn) write(used bool) (s swapped) {
+	if c.swap != nil {
+		s = c.swap.do(c.out, used)
+		s.err, s.rerr = c.told("write", s.err), c.told("read", s.rerr)
+	} else {
+		s.spoke = used && !c.silent()
+	}
+	if !s.spoke && s.err == nil && s.rerr == nil && s.sent < len(c.out) {
+		_, s.err = c.Write(c.out[s.sent:])
+	}
+	return s
+}
+
+// told returns the error of a system call as package net tells it.
+func (c *wireConn) told(op string, err error) error {
+	if call := (*os.SyscallError)(nil); errors.As(err, &call) {
+		return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+	}
+	return err
+}
+
+// isAtEnd reports whether all that came was read.
+func (c *wireConn) isAtEnd() bool { return c.r.Buffered() == 0 && len(c.early) == 0 }
 
 // watch has the connection cut off when the request's context ends. Release reports whether it was not.
 func (x *directExchange) watch() (release func() (whole bool)) {
@@ -126,10 +174,16 @@ func (x *directExchange) watch() (release func() (whole bool)) {
 	return context.AfterFunc(x.ctx, func() { _ = conn.SetDeadline(longAgo) })
 }
 
-// answer reads the answer. When its body cannot be read, there are both an answer and an error.
-func (x *directExchange) answer() (*http.Response, []byte, error) {
+// answer reads the answer, which begins with first. When its body cannot be read, there are both an answer and an error.
+func (x *directExchange) answer(first []byte) (*http.Response, []byte, error) {
 	conn, limit := x.conn, x.transport.limit
-	conn.head.N = maxHeader
+	if answer, size, ok := parseAnswer(first, x.req); ok && answer.ContentLength == int64(len(first)-size) {
+		if answer.ContentLength > limit {
+			return answer, nil, tooLong(limit)
+		}
+		return answer, bytes.Clone(first[size:]), nil
+	}
+	conn.early, conn.head.N = first, maxHeader
 	if _, err := conn.r.Peek(1); err == nil {
 		head, _ := conn.r.Peek(conn.r.Buffered())
 		if answer, size, ok := parseAnswer(head, x.req); ok {

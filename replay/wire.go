@@ -47,12 +47,24 @@ type wireConn struct {
 	net.Conn
 	server server
 	silent func() bool // see [silence]
+	swap   *swap       // nil with TLS
 	since  time.Time   // idle
+	early  []byte      // comes before what Conn has to be read
 	head   io.LimitedReader
 	r      *bufio.Reader
 	w      *bufio.Writer
 	out    []byte // the request that was written last
 	watched
+}
+
+// Read implements [io.Reader].
+func (c *wireConn) Read(p []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
 }
 
 // roundTrip sends req and returns the answer, whose body has to be closed.
@@ -106,13 +118,16 @@ func ended(ctx context.Context, err error) error {
 
 // conn returns a connection to where u goes: one that is idle, or a new one.
 func (t *wire) conn(ctx context.Context, u *url.URL) (*wireConn, error) {
-	to := server{u.Scheme, u.Host}
-	for conn := t.take(to); conn != nil; conn = t.take(to) {
-		if time.Since(conn.since) < maxIdle && conn.silent() {
+	for conn := t.take(u); conn != nil; conn = t.take(u) {
+		if conn.silent() {
 			return conn, nil
 		}
 		_ = conn.Close()
 	}
+	return t.dial(ctx, u)
+}
+
+func (t *wire) dial(ctx context.Context, u *url.URL) (*wireConn, error) {
 	switch u.Scheme {
 	case "http", "https":
 	default:
@@ -123,14 +138,16 @@ func (t *wire) conn(ctx context.Context, u *url.URL) (*wireConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &wireConn{Conn: raw, server: to, silent: silence(raw)}
-	if u.Scheme == "https" {
+	conn := &wireConn{Conn: raw, server: server{u.Scheme, u.Host}, silent: silence(raw)}
+	if u.Scheme == "http" {
+		conn.swap = newSwap(raw)
+	} else {
 		if conn.Conn, err = t.handshake(ctx, u, raw); err != nil {
 			_ = raw.Close()
 			return nil, err
 		}
 	}
-	conn.head.R = conn.Conn
+	conn.head.R = conn
 	conn.r, conn.w = bufio.NewReaderSize(&conn.head, 4<<10), bufio.NewWriterSize(conn.Conn, 4<<10)
 	return conn, nil
 }
@@ -166,7 +183,19 @@ func address(u *url.URL) string {
 	}
 }
 
-func (t *wire) take(to server) *wireConn {
+// take returns a connection to where u goes that has not been idle for too long, nil when there is none. Its peer may
+// have said something, or closed it.
+func (t *wire) take(u *url.URL) *wireConn {
+	for to := (server{u.Scheme, u.Host}); ; {
+		conn := t.last(to)
+		if conn == nil || time.Since(conn.since) < maxIdle {
+			return conn
+		}
+		_ = conn.Close()
+	}
+}
+
+func (t *wire) last(to server) *wireConn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	list := t.idle[to]
@@ -241,12 +270,14 @@ func (x *exchange) send(req *http.Request) error {
 // SDK's: one packet and one system call more for each request. It does so to a bufio.Writer alone.
 type unflushed struct{ *bufio.Writer }
 
+var errClosedEarly = errors.New("the connection was closed before an answer came")
+
 // answer reads the header of the answer, after those of interim ones.
 func (c *wireConn) answer(req *http.Request) (*http.Response, error) {
 	c.head.N = maxHeader
 	for {
 		if _, err := c.r.Peek(1); err == io.EOF {
-			return nil, errors.New("the connection was closed before an answer came")
+			return nil, errClosedEarly
 		}
 		resp, err := http.ReadResponse(c.r, req)
 		if err != nil {
