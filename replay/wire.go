@@ -276,8 +276,11 @@ var errClosedEarly = errors.New("the connection was closed before an answer came
 func (c *wireConn) answer(req *http.Request) (*http.Response, error) {
 	c.head.N = maxHeader
 	for {
-		if _, err := c.r.Peek(1); err == io.EOF {
+		switch _, err := c.r.Peek(1); {
+		case err == io.EOF:
 			return nil, errClosedEarly
+		case err != nil:
+			return nil, err
 		}
 		resp, err := http.ReadResponse(c.r, req)
 		if err != nil {
