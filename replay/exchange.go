@@ -138,6 +138,15 @@ func (x *directExchange) once(used bool) (answer *http.Response, body []byte, se
 	return nil, nil, true, ended(ctx, err)
 }
 
+// swapped is what came of a swap.
+type swapped struct {
+	spoke bool  // the peer had said something before anything was written, so nothing was
+	sent  int   // bytes
+	err   error // of writing; what comes back then, if anything, is to be read
+	first []byte
+	rerr  error // of reading; with neither this nor first, there is nothing to be read yet
+}
+
 // write writes the request that is in out, and returns the first of the answer if that is as good as waiting for it.
 func (c *wireConn) write(used bool) (s swapped) {
 	if c.swap != nil {

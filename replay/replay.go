@@ -14,8 +14,6 @@ import (
 const (
 	readAhead      = 1024
 	readAheadBytes = 64 << 20
-	batchShots     = 32 // are handed on together
-	batchBytes     = 64 << 10
 )
 
 // Run replays a recording and returns the manifest of the run as it is in Dir.
@@ -197,19 +195,7 @@ func (e *engine) run(ctx, firing context.Context) error {
 // recording.
 func (e *engine) read(ctx, firing context.Context, feed chan<- []*shot) error {
 	seq := int64(-1)
-	var batch []*shot
-	size := 0 // of their events
-	send := func() (goOn bool, err error) {
-		select {
-		case feed <- batch:
-			batch, size = nil, 0
-			return true, nil
-		case <-firing.Done():
-			return false, nil
-		case <-ctx.Done():
-			return false, ctx.Err()
-		}
-	}
+	b := batch{to: feed, ctx: ctx, firing: firing}
 	for pass := range e.opts.Repeat {
 		n := int64(-1)
 		for inv, err := range e.opts.Recording.Invocations() {
@@ -217,6 +203,9 @@ func (e *engine) read(ctx, firing context.Context, feed chan<- []*shot) error {
 				return fmt.Errorf("recording: %w", err)
 			}
 			n++
+			if goOn, err := b.pass(); !goOn {
+				return err
+			}
 			lanes := LanesOf(inv)
 			if !e.selected.has(inv, lanes) {
 				continue
@@ -225,20 +214,54 @@ func (e *engine) read(ctx, firing context.Context, feed chan<- []*shot) error {
 			if seq < e.log.warmed || e.log.done.has(position(e.log.manifest.Recording.Invocations, n, pass)) {
 				continue
 			}
-			batch = append(batch, &shot{n: n, pass: pass, seq: seq, inv: inv, lanes: lanes})
-			if size += len(inv.Event); len(batch) < batchShots && size < batchBytes {
-				continue
-			}
-			if goOn, err := send(); !goOn {
-				return err
-			}
+			b.shots = append(b.shots, &shot{n: n, pass: pass, seq: seq, inv: inv, lanes: lanes})
+			b.bytes += len(inv.Event)
 		}
 	}
-	if len(batch) == 0 {
-		return nil
-	}
-	_, err := send()
+	_, err := b.send()
 	return err
+}
+
+// A batch is shots that are handed on together, because handing on takes about as long as reading one. It is not held
+// back for many more of the recording's lines.
+type batch struct {
+	to          chan<- []*shot
+	ctx, firing context.Context
+
+	shots []*shot
+	bytes int // of their events
+	lines int // that were read since it was begun
+}
+
+const (
+	batchShots = 32
+	batchBytes = 64 << 10
+	batchLines = 4 * batchShots
+)
+
+// pass notes that a line was read, and sends what is enough. GoOn says whether the firing goes on.
+func (b *batch) pass() (goOn bool, err error) {
+	b.lines++
+	if len(b.shots) < batchShots && b.bytes < batchBytes && b.lines < batchLines {
+		return true, nil
+	}
+	return b.send()
+}
+
+func (b *batch) send() (goOn bool, err error) {
+	b.lines = 0
+	if len(b.shots) == 0 {
+		return true, nil
+	}
+	select {
+	case b.to <- b.shots:
+		b.shots, b.bytes = nil, 0
+		return true, nil
+	case <-b.firing.Done():
+		return false, nil
+	case <-b.ctx.Done():
+		return false, b.ctx.Err()
+	}
 }
 
 func (e *engine) work(ctx, firing context.Context, work <-chan *shot) error {

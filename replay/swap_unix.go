@@ -22,15 +22,6 @@ type swap struct {
 	swapped
 }
 
-// swapped is what came of a swap.
-type swapped struct {
-	spoke bool  // the peer had said something before anything was written, so nothing was
-	sent  int   // bytes
-	err   error // of writing; what comes back then, if anything, is to be read
-	first []byte
-	rerr  error // of reading; with neither this nor first, there is nothing to be read yet
-}
-
 // newSwap returns nil for what is not a TCP connection.
 func newSwap(conn net.Conn) *swap {
 	tcp, ok := conn.(*net.TCPConn)

@@ -13,14 +13,6 @@ func silence(net.Conn) func() bool { return func() bool { return false } }
 // A swap is not there without a wire.
 type swap struct{}
 
-type swapped struct {
-	spoke bool
-	sent  int
-	err   error
-	first []byte
-	rerr  error
-}
-
 func newSwap(net.Conn) *swap { return nil }
 
 func (*swap) do([]byte, bool) swapped { return swapped{} }

@@ -13,7 +13,7 @@ const pathParam = "path"
 type template struct {
 	texts []string // one more than names
 	names []string
-	base  *url.URL // what is before the path; nil when more than a path comes behind it
+	base  url.URL // what is before the path
 }
 
 func parseTemplate(text string) (*template, error) {
@@ -43,9 +43,7 @@ func parseTemplate(text string) (*template, error) {
 	if strings.HasSuffix(t.texts[0], "://"+u.Host) && len(t.names) > 0 && t.names[0] != pathParam {
 		return nil, fmt.Errorf("url %s: a / is missing between the host and {%s}", text, t.names[0])
 	}
-	if u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && u.User == nil && u.Host == strings.ToLower(u.Host) {
-		t.base = &url.URL{Scheme: u.Scheme, Host: u.Host}
-	}
+	t.base = url.URL{Scheme: u.Scheme, Host: u.Host}
 	return t, nil
 }
 
@@ -83,13 +81,11 @@ func (t *template) expand(e *httpEvent) (*url.URL, error) {
 
 // parse parses a URL that t made. Most paths have nothing in them that would have to be looked at.
 func (t *template) parse(text string) (*url.URL, error) {
-	if t.base != nil {
-		path, ok := strings.CutPrefix(text, t.base.Scheme+"://"+t.base.Host)
-		if ok && strings.HasPrefix(path, "/") && isPlainPath(path) {
-			u := *t.base
-			u.Path = path
-			return &u, nil
-		}
+	path, ok := strings.CutPrefix(text, t.base.Scheme+"://"+t.base.Host)
+	if ok && strings.HasPrefix(path, "/") && isPlainPath(path) {
+		u := t.base
+		u.Path = path
+		return &u, nil
 	}
 	return url.Parse(text)
 }
