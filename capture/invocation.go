@@ -100,7 +100,7 @@ type invocationLine struct {
 
 // AppendJSON appends the one-line JSON form of inv to dst, without a newline. Event must hold valid JSON.
 func (inv *Invocation) AppendJSON(dst []byte) ([]byte, error) {
-	if !json.Valid(inv.Event) {
+	if !jsonval.Valid(inv.Event) {
 		return dst, fmt.Errorf("invocation %s: event is not JSON", inv.ID)
 	}
 	line := invocationLine{
@@ -129,15 +129,25 @@ func (inv *Invocation) AppendJSON(dst []byte) ([]byte, error) {
 // ParseInvocation reads one line of a recording. The result does not alias line. It fails when the line is not JSON,
 // or has no id, function or event; a trigger or format that is left out is found from the event.
 func ParseInvocation(line []byte) (*Invocation, error) {
+	inv, err := parseInvocation(line)
+	if err != nil {
+		return nil, err
+	}
+	inv.Event = bytes.Clone(inv.Event)
+	return inv, nil
+}
+
+// parseInvocation is ParseInvocation, with an event that may be in line's memory.
+func parseInvocation(line []byte) (*Invocation, error) {
 	l, ok := parseLine(line)
 	if !ok {
-		l = invocationLine{}
-		if err := json.Unmarshal(line, &l); err != nil {
+		var err error
+		if l, err = unmarshalLine(line); err != nil {
 			return nil, err
 		}
 	}
 	if l.EventBase64 != nil {
-		if !json.Valid(l.EventBase64) {
+		if !jsonval.Valid(l.EventBase64) {
 			return nil, errors.New("eventBase64 does not hold JSON")
 		}
 		l.Event = l.EventBase64
@@ -157,4 +167,9 @@ func ParseInvocation(line []byte) (*Invocation, error) {
 		ID: l.ID, Function: l.Function, Trigger: l.Trigger, Format: l.Format, Source: l.Source, Time: l.Time,
 		Event: l.Event, Context: l.Context, Outcome: l.Outcome, Objects: l.Objects,
 	}, nil
+}
+
+func unmarshalLine(line []byte) (l invocationLine, err error) {
+	err = json.Unmarshal(line, &l)
+	return l, err
 }

@@ -4,125 +4,125 @@ import (
 	"bytes"
 	"encoding/json"
 	"unicode/utf8"
+
+	"tandem/capture/jsonval"
 )
 
 // space is what JSON takes as white space.
 const space = " \t\r\n"
 
-// parseLine reads a line as this package writes it, in a third of the time that encoding/json takes. ok is false for
-// one that it leaves to encoding/json: with other members, one twice, escapes in short texts, or a mistake.
+// parseLine reads a line as this package writes it, in a fifth of the time that encoding/json takes. ok is false for
+// one that it leaves to encoding/json: with other members, one twice, escapes in short texts, or a mistake. What it
+// returns has its event in line's memory.
 func parseLine(line []byte) (l invocationLine, ok bool) {
-	if !json.Valid(line) || !utf8.Valid(line) {
+	if !utf8.Valid(line) {
 		return l, false
 	}
 	rest := bytes.TrimSpace(line)
-	if rest[0] != '{' {
+	if len(rest) == 0 || rest[0] != '{' {
 		return l, false
 	}
-	rest = rest[1:]
-	var seen [16]string
-	for n := range seen {
-		rest = bytes.TrimLeft(rest, space)
-		if len(rest) == 1 && rest[0] == '}' {
-			return l, true
-		}
-		key, after, plain := cutString(rest)
-		if !plain {
+	var seen members
+	for after := byte('{'); after != '}'; {
+		rest = trimSpace(rest[1:]) // behind after
+		key, value, plain := cutString(rest)
+		if value = trimSpace(value); !plain || len(value) == 0 || value[0] != ':' {
 			return l, false
 		}
-		for _, other := range seen[:n] {
-			if other == key {
-				return l, false
-			}
-		}
-		seen[n] = key
-		after = bytes.TrimLeft(after, space)
-		after = bytes.TrimLeft(after[1:], space) // the colon
-		size := valueSize(after)
-		if !l.set(key, bytes.TrimRight(after[:size], space)) {
+		value = trimSpace(value[1:])
+		size, valid := jsonval.End(value)
+		if !valid || !l.set(key, value[:size], &seen) {
 			return l, false
 		}
-		rest = bytes.TrimLeft(after[size:], space)
-		if rest[0] == ',' {
-			rest = rest[1:]
+		rest = trimSpace(value[size:])
+		if len(rest) == 0 || rest[0] != ',' && rest[0] != '}' {
+			return l, false
 		}
+		after = rest[0]
 	}
-	return l, false
+	return l, len(rest) == 1
 }
+
+func trimSpace(doc []byte) []byte {
+	if len(doc) > 0 && doc[0] > ' ' {
+		return doc
+	}
+	return bytes.TrimLeft(doc, space)
+}
+
+// members says which members of a line were met.
+type members struct{ id, function, trigger, format, source, time, event, context, outcome, objects bool }
 
 // set gives a member its value, which is valid JSON.
-func (l *invocationLine) set(key string, value []byte) bool {
+func (l *invocationLine) set(key, value []byte, seen *members) bool {
 	var text *string
-	switch key {
+	var met *bool
+	switch string(key) {
 	case "id":
-		text = &l.ID
+		text, met = &l.ID, &seen.id
 	case "function":
-		text = &l.Function
+		text, met = &l.Function, &seen.function
 	case "trigger":
-		text = (*string)(&l.Trigger)
+		text, met = (*string)(&l.Trigger), &seen.trigger
 	case "format":
-		text = (*string)(&l.Format)
+		text, met = (*string)(&l.Format), &seen.format
 	case "source":
-		text = &l.Source
+		text, met = &l.Source, &seen.source
 	case "time":
-		return value[0] == '"' && l.Time.UnmarshalJSON(value) == nil
+		met = &seen.time
 	case "event":
-		l.Event = bytes.Clone(value)
-		return true
+		met = &seen.event
 	case "context":
-		return string(value) == "{}" || json.Unmarshal(value, &l.Context) == nil
+		met = &seen.context
 	case "outcome":
-		return json.Unmarshal(value, &l.Outcome) == nil
+		met = &seen.outcome
 	case "objects":
-		return json.Unmarshal(value, &l.Objects) == nil
-	default:
+		met = &seen.objects
+	}
+	if met == nil || *met {
 		return false
 	}
-	var plain bool
-	*text, _, plain = cutString(value)
-	return plain
+	*met = true
+	if text != nil {
+		content, _, plain := cutString(value)
+		*text = string(content)
+		return plain
+	}
+	switch met {
+	case &seen.time:
+		return value[0] == '"' && l.Time.UnmarshalJSON(value) == nil
+	case &seen.context:
+		return string(value) == "{}" || unmarshal(value, &l.Context)
+	case &seen.outcome:
+		return unmarshal(value, &l.Outcome)
+	case &seen.objects:
+		return unmarshal(value, &l.Objects)
+	}
+	l.Event = value
+	return true
 }
 
-// cutString reads the string that doc begins with. Plain is false when it begins with something else, or has escapes.
-func cutString(doc []byte) (s string, rest []byte, plain bool) {
-	if doc[0] != '"' {
-		return "", nil, false
-	}
-	end := bytes.IndexByte(doc[1:], '"') + 1
-	if bytes.IndexByte(doc[1:end], '\\') >= 0 {
-		return "", nil, false
-	}
-	return string(doc[1:end]), doc[end+1:], true
+// unmarshal leaves a value to encoding/json, in memory of its own, so that a line without it need not be on the heap.
+func unmarshal[T any](value []byte, to *T) bool {
+	v := new(T)
+	err := json.Unmarshal(value, v)
+	*to = *v
+	return err == nil
 }
 
-// valueSize is the length of the value that valid JSON begins with.
-func valueSize(doc []byte) int {
-	depth := 0
-	for i := 0; i < len(doc); i++ {
-		switch doc[i] {
-		case '{', '[':
-			depth++
-		case '"':
-			for i++; doc[i] != '"'; i++ {
-				if doc[i] == '\\' {
-					i++
-				}
-			}
-		case '}', ']':
-			if depth--; depth < 0 {
-				return i // behind a bare value that ends its object
-			}
-		case ',':
-			if depth == 0 {
-				return i
-			}
-			continue
-		default:
-			continue
-		}
-		if depth == 0 {
-			return i + 1
+// cutString reads the string that doc begins with. Plain is false when it begins with something else, or has escapes
+// or control characters.
+func cutString(doc []byte) (s, rest []byte, plain bool) {
+	if len(doc) == 0 || doc[0] != '"' {
+		return nil, nil, false
+	}
+	for i := 1; i < len(doc); i++ {
+		switch c := doc[i]; {
+		case c == '"':
+			return doc[1:i], doc[i+1:], true
+		case c == '\\' || c < ' ':
+			return nil, nil, false
 		}
 	}
-	return len(doc)
+	return nil, nil, false
 }

@@ -32,7 +32,8 @@ const MarkMetadata = "tandemtrial"
 
 // String returns the one-line form of m, which is fit for an HTTP header.
 func (m Mark) String() string {
-	return fmt.Sprintf("%s/%s/%s/%d", url.PathEscape(m.Run), url.PathEscape(m.Invocation), url.PathEscape(m.Target), m.Repeat)
+	return url.PathEscape(m.Run) + "/" + url.PathEscape(m.Invocation) + "/" + url.PathEscape(m.Target) + "/" +
+		strconv.Itoa(m.Repeat)
 }
 
 // ParseMark is the inverse of [Mark.String].

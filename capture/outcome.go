@@ -9,6 +9,8 @@ import (
 	"sort"
 	"strings"
 	"unicode/utf8"
+
+	"tandem/capture/jsonval"
 )
 
 // A Status says how an invocation ended on one target.
@@ -126,6 +128,7 @@ func (c Cookie) String() string {
 // NewHTTPAnswer makes the neutral form of an HTTP response. It does not keep body.
 func NewHTTPAnswer(status int, header http.Header, body []byte) *HTTPAnswer {
 	a := &HTTPAnswer{Status: status, Body: NewBody(header.Get("Content-Type"), body)}
+	single := make([]string, 0, len(header)) // the values of most names
 	for name, values := range header {
 		if strings.EqualFold(name, "Set-Cookie") {
 			for _, v := range values {
@@ -136,10 +139,42 @@ func NewHTTPAnswer(status int, header http.Header, body []byte) *HTTPAnswer {
 		if a.Headers == nil {
 			a.Headers = make(map[string][]string, len(header))
 		}
-		name = strings.ToLower(name)
-		a.Headers[name] = append(a.Headers[name], values...)
+		name = lowerName(name)
+		if there, ok := a.Headers[name]; ok || len(values) != 1 {
+			a.Headers[name] = append(there, values...)
+			continue
+		}
+		single = append(single, values[0])
+		a.Headers[name] = single[len(single)-1 : len(single) : len(single)]
 	}
 	return a
+}
+
+// lowerName is a header's name in lower case. Those that most answers have need no memory of their own.
+func lowerName(name string) string {
+	switch name {
+	case "Cache-Control":
+		return "cache-control"
+	case "Content-Length":
+		return "content-length"
+	case "Content-Type":
+		return "content-type"
+	case "Date":
+		return "date"
+	case "Etag":
+		return "etag"
+	case "Last-Modified":
+		return "last-modified"
+	case "Location":
+		return "location"
+	case "Request-Context":
+		return "request-context"
+	case "Server":
+		return "server"
+	case "Vary":
+		return "vary"
+	}
+	return strings.ToLower(name)
 }
 
 // A Body is content: exactly one of its fields is set.
@@ -160,9 +195,8 @@ func NewBody(contentType string, content []byte) *Body {
 		return &Body{Base64: bytes.Clone(content)}
 	}
 	if mayBeJSON(contentType, content) {
-		var compact bytes.Buffer
-		if json.Compact(&compact, content) == nil {
-			return &Body{JSON: compact.Bytes()}
+		if compact, ok := jsonval.AppendCompact(make([]byte, 0, len(content)), content); ok {
+			return &Body{JSON: compact}
 		}
 	}
 	text := string(content)

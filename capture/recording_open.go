@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -171,6 +172,9 @@ func (r *Recording) Lines() iter.Seq2[journal.Line, error] { return r.lines.Line
 func (r *Recording) Invocations() iter.Seq2[*Invocation, error] {
 	return func(yield func(*Invocation, error) bool) {
 		for entry, err := range r.entries() {
+			if err == nil {
+				entry.invocation.Event = bytes.Clone(entry.invocation.Event)
+			}
 			if !yield(entry.invocation, err) {
 				return
 			}
@@ -178,7 +182,7 @@ func (r *Recording) Invocations() iter.Seq2[*Invocation, error] {
 	}
 }
 
-// An entry is an invocation and where it is.
+// An entry is an invocation and where it is. The event is valid until the next entry is asked for.
 type entry struct {
 	invocation *Invocation
 	place      Place
@@ -194,7 +198,7 @@ func (r *Recording) entries() iter.Seq2[entry, error] {
 				return
 			}
 			place := Place{line.File, line.Number}
-			inv, err := ParseInvocation(line.Data)
+			inv, err := parseInvocation(line.Data)
 			switch {
 			case err == nil:
 				n++

@@ -28,7 +28,7 @@ func shapeOf(v jsonval.Value, err error) string {
 	if err != nil {
 		v = jsonval.Text("")
 	}
-	var s shaper
+	s := shaper{make([]byte, 0, 512)}
 	s.event(v, detect(v))
 	sum := sha256.Sum256(s.out)
 	return hex.EncodeToString(sum[:8])
@@ -115,6 +115,9 @@ func header(event jsonval.Value, name string) string {
 }
 
 func mediaType(header string) string {
+	if header == "application/json" { // which most are, and need not be taken apart
+		return header
+	}
 	media, _, err := mime.ParseMediaType(header)
 	if err != nil {
 		return "?"
@@ -148,9 +151,10 @@ func (s *shaper) value(v jsonval.Value) {
 	case jsonval.Array:
 		s.set(v, (*shaper).value)
 	case jsonval.Object:
-		order := make([]int, len(v.Names))
-		for i := range order {
-			order[i] = i
+		var space [16]int
+		order := space[:0]
+		for i := range v.Names {
+			order = append(order, i)
 		}
 		slices.SortFunc(order, func(i, j int) int { return strings.Compare(v.Names[i], v.Names[j]) })
 		s.write("{")

@@ -20,6 +20,16 @@ type observed struct {
 	take   EffectsFunc
 }
 
+// Prepare implements [Preparer].
+func (o *observed) Prepare(inv *capture.Invocation) (Target, error) {
+	target, err := prepare(o.target, inv)
+	if err != nil {
+		return nil, err
+	}
+	return &observed{target, o.take}, nil
+}
+
+// Fire implements [Target].
 func (o *observed) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
 	out, err := o.target.Fire(ctx, inv)
 	if err != nil || !ran(out.Status) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,12 +24,16 @@ func (e *engine) fire(ctx context.Context, sh *shot) (*Trial, error) {
 		trial.Lane = sh.lanes[0]
 	}
 	targets := e.targets[sh.inv.Function]
-	for _, name := range e.names {
-		trial.Outcomes[name] = Unreplayable("function %s has no target %s in the config", sh.inv.Function, name)
+	if len(targets)*e.opts.rounds() < len(e.names) {
+		for _, name := range e.names {
+			trial.Outcomes[name] = Unreplayable("function %s has no target %s in the config", sh.inv.Function, name)
+		}
 	}
-	if len(targets) > 0 && !e.refused(targets, sh.inv, trial.Outcomes) {
+	if prepared, reasons := ready(targets, sh.inv); reasons != nil {
+		e.refuse(targets, reasons, trial.Outcomes)
+	} else if len(targets) > 0 {
 		for round := range e.opts.rounds() {
-			if err := e.fireRound(ctx, targets, sh, round, trial); err != nil {
+			if err := e.fireRound(ctx, prepared, sh, round, trial); err != nil {
 				return nil, err
 			}
 		}
@@ -45,12 +50,8 @@ func (e *engine) fire(ctx context.Context, sh *shot) (*Trial, error) {
 	return trial, nil
 }
 
-// refused reports whether a target cannot be sent inv, and gives all targets the outcomes that follow.
-func (e *engine) refused(targets []chain, inv *capture.Invocation, outcomes map[string]*capture.Outcome) bool {
-	reasons := refusals(targets, inv)
-	if reasons == nil {
-		return false
-	}
+// refuse gives all targets the outcomes that follow when some cannot be sent an invocation, for these reasons.
+func (e *engine) refuse(targets []chain, reasons []error, outcomes map[string]*capture.Outcome) {
 	var by []string
 	for i, t := range targets {
 		if reasons[i] != nil {
@@ -66,14 +67,14 @@ func (e *engine) refused(targets []chain, inv *capture.Invocation, outcomes map[
 			outcomes[outcomeName(t.name, round)] = out
 		}
 	}
-	return true
 }
 
-// refusals returns for each target why it cannot be sent inv, or nil when all can.
-func refusals(targets []chain, inv *capture.Invocation) []error {
-	var reasons []error
+// ready returns the targets, each prepared for inv, or for each why it cannot be sent inv; reasons is nil when all can.
+func ready(targets []chain, inv *capture.Invocation) (prepared []chain, reasons []error) {
+	prepared = slices.Clone(targets)
 	for i, t := range targets {
-		err := t.check(inv)
+		var err error
+		prepared[i].target, err = prepare(t.target, inv)
 		if err != nil && reasons == nil {
 			reasons = make([]error, len(targets))
 		}
@@ -81,7 +82,7 @@ func refusals(targets []chain, inv *capture.Invocation) []error {
 			reasons[i] = err
 		}
 	}
-	return reasons
+	return prepared, reasons
 }
 
 // fireRound fires once at each target and puts the outcomes into the trial.
@@ -132,43 +133,45 @@ type result struct {
 	start   time.Time
 }
 
-// fireAll fires at all targets at the same moment: no request is made before everything is ready to make all.
+// A single is a firing at one target, with what came of it.
+type single struct {
+	target *chain
+	shot   *shot
+	round  int
+	result *result
+	done   *sync.WaitGroup
+}
+
+// fireAll fires at all targets, which are prepared, at the same moment.
 func (e *engine) fireAll(ctx context.Context, targets []chain, sh *shot, round int) []result {
-	results := make([]result, len(targets))
-	gate := make(chan struct{})
-	var ready, done sync.WaitGroup
-	for i := range targets[1:] {
-		ready.Add(1)
-		done.Add(1)
-		e.crew <- func() {
-			defer done.Done()
-			e.fireOne(ctx, &targets[i+1], sh, round, &results[i+1], func() {
-				ready.Done()
-				<-gate
-			})
+	var done sync.WaitGroup
+	results, singles := make([]result, len(targets)), make([]single, len(targets))
+	for i := range targets {
+		singles[i] = single{&targets[i], sh, round, &results[i], &done}
+		if i > 0 {
+			done.Add(1)
+			e.crew <- &singles[i]
 		}
 	}
-	e.fireOne(ctx, &targets[0], sh, round, &results[0], func() {
-		ready.Wait()
-		close(gate)
-	})
+	e.fireOne(ctx, &singles[0])
 	done.Wait()
 	return results
 }
 
-// fireOne fires at one target when together returns, which is when all are ready.
-func (e *engine) fireOne(ctx context.Context, t *chain, sh *shot, round int, r *result, together func()) {
-	ctx, cancel := context.WithTimeoutCause(ctx, e.opts.TargetTimeout, e.noAnswer)
-	defer cancel()
-	ctx = WithMark(ctx, capture.Mark{
-		Run: e.log.session, Invocation: sh.inv.ID, Target: t.name, Repeat: sh.pass*e.opts.rounds() + round,
-	})
-	progress := e.progress[outcomeName(t.name, round)]
-	together()
-	r.start = time.Now()
+func (e *engine) fireOne(ctx context.Context, one *single) {
+	sh, r := one.shot, one.result
+	progress := e.progress[outcomeName(one.target.name, one.round)]
 	progress.fired.Add(1)
-	r.outcome, r.err = t.target.Fire(ctx, sh.inv)
-	if r.err != nil && errors.Is(r.err, context.DeadlineExceeded) {
-		r.err = fmt.Errorf("%w: %w", context.Cause(ctx), r.err)
+	r.start = time.Now()
+	f := &firing{
+		run: ctx, deadline: r.start.Add(e.opts.TargetTimeout), late: e.noAnswer,
+		mark: capture.Mark{
+			Run: e.log.session, Invocation: sh.inv.ID, Target: one.target.name, Repeat: sh.pass*e.opts.rounds() + one.round,
+		},
+	}
+	defer f.end()
+	r.outcome, r.err = one.target.target.Fire(f, sh.inv)
+	if r.err != nil && errors.Is(r.err, context.DeadlineExceeded) && f.Err() != nil {
+		r.err = fmt.Errorf("%w: %w", e.noAnswer, r.err)
 	}
 }

@@ -126,10 +126,10 @@ func newForeseer(opts *Options, rewriting rewrite.Options) *foreseer {
 	}
 	for function, deployments := range opts.Targets {
 		for _, d := range deployments {
-			c := chain{name: d.Name, check: checkOf(d.Target)}
+			c := chain{name: d.Name, target: d.Target}
 			if len(d.Rewrite) > 0 {
-				c.rewriting = newRewriting(d.Target, c.check, d.Rewrite, rewriting)
-				c.check = c.rewriting.Check
+				c.rewriting = newRewriting(d.Target, d.Rewrite, rewriting)
+				c.target = c.rewriting
 			}
 			f.targets[function] = append(f.targets[function], c)
 		}
@@ -180,7 +180,7 @@ func (f *foreseer) add(inv *capture.Invocation, lanes []string) {
 	function.Selected++
 	function.EventBytes += int64(len(inv.Event))
 	inv.Parse()
-	reasons := refusals(f.targets[inv.Function], inv)
+	_, reasons := ready(f.targets[inv.Function], inv)
 	if len(function.Targets) > 0 && reasons == nil {
 		function.Fired++
 		return

@@ -90,7 +90,9 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("the answer is longer than %d bytes", b.limit)
+		return 0, tooLong(b.limit)
 	}
 	return n, err
 }
+
+func tooLong(limit int64) error { return fmt.Errorf("the answer is longer than %d bytes", limit) }

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"tandem/capture"
 )
 
 // Bounds on what is read ahead of the firing.
@@ -64,10 +62,14 @@ type engine struct {
 	targets   map[string][]chain
 	limits    map[string][]*throttle // of the targets of each function
 	progress  map[string]*targetProgress
-	schedule  *schedule
-	crew      chan func() // to goroutines that stay, because the stacks of new ones would have to grow each time
-	warmUp    warmUp
+	crew      chan *single // to goroutines that stay, because the stacks of new ones would have to grow each time
 	tripwires []*tripwire
+
+	mu       sync.Mutex // guards what follows
+	schedule *schedule
+	warmUp   warmUp
+	full     bool          // dispatch adds nothing to the schedule for want of room
+	nudge    chan struct{} // to dispatch, that it looks again
 
 	noAnswer          error     // of a target within its time
 	start             time.Time // of the firing
@@ -80,7 +82,6 @@ type engine struct {
 type chain struct {
 	name   string
 	target Target
-	check  func(*capture.Invocation) error
 	// rewriting is what target begins with; nil without rules.
 	rewriting *rewriting
 }
@@ -90,7 +91,7 @@ func newEngine(opts *Options, l *log, selected *selector) *engine {
 		opts: opts, log: l, selected: selected, start: time.Now(),
 		targets: make(map[string][]chain), limits: make(map[string][]*throttle),
 		noAnswer: fmt.Errorf("no answer within %v", opts.TargetTimeout),
-		crew:     make(chan func()), skew: newMeter(), late: newMeter(), error: newMeter(),
+		crew:     make(chan *single), nudge: make(chan struct{}, 1), skew: newMeter(), late: newMeter(), error: newMeter(),
 		warmUp: warmUp{
 			WarmUp: opts.WarmUp, log: l, total: &opts.Progress.total, over: l.warmed >= 0 || opts.WarmUp == WarmUp{},
 		},
@@ -133,20 +134,12 @@ func (e *engine) chain(d Deployment, limit *throttle) chain {
 	if d.Effects != nil {
 		target = WithEffects(target, d.Effects)
 	}
-	c := chain{d.Name, target, checkOf(d.Target), nil}
+	c := chain{name: d.Name, target: target}
 	if len(d.Rewrite) > 0 {
-		c.rewriting = newRewriting(target, c.check, d.Rewrite, e.log.manifest.rewriteOptions())
-		c.target, c.check = c.rewriting, c.rewriting.Check
+		c.rewriting = newRewriting(target, d.Rewrite, e.log.manifest.rewriteOptions())
+		c.target = c.rewriting
 	}
 	return c
-}
-
-// checkOf returns a target's Check, if it has one.
-func checkOf(t Target) func(*capture.Invocation) error {
-	if checker, ok := t.(Checker); ok {
-		return checker.Check
-	}
-	return func(*capture.Invocation) error { return nil }
 }
 
 // elapsed is how long the firing has gone on.
@@ -159,12 +152,12 @@ func (e *engine) run(ctx, firing context.Context) error {
 	e.start = time.Now()
 
 	group, ctx := errgroup.WithContext(ctx)
-	feed, work, done := make(chan *shot), make(chan *shot), make(chan *shot)
+	feed, work := make(chan []*shot), make(chan *shot)
 	group.Go(func() error {
 		defer close(feed)
 		return e.read(ctx, firing, feed)
 	})
-	group.Go(func() error { return e.dispatch(ctx, firing, feed, work, done) })
+	group.Go(func() error { return e.dispatch(ctx, firing, feed, work) })
 	workers, most := new(sync.WaitGroup), 1
 	for _, targets := range e.targets {
 		most = max(most, len(targets))
@@ -173,12 +166,13 @@ func (e *engine) run(ctx, firing context.Context) error {
 		workers.Add(1)
 		group.Go(func() error {
 			defer workers.Done()
-			return e.work(ctx, work, done)
+			return e.work(ctx, firing, work)
 		})
 		for range most - 1 { // who fires at the further targets of what the worker fires
 			group.Go(func() error {
-				for job := range e.crew {
-					job()
+				for one := range e.crew {
+					e.fireOne(ctx, one)
+					one.done.Done()
 				}
 				return nil
 			})
@@ -199,8 +193,9 @@ func (e *engine) run(ctx, firing context.Context) error {
 
 // read sends every invocation that is selected and has no trial yet to feed, pass after pass in the order of the
 // recording.
-func (e *engine) read(ctx, firing context.Context, feed chan<- *shot) error {
+func (e *engine) read(ctx, firing context.Context, feed chan<- []*shot) error {
 	seq := int64(-1)
+	b := batch{to: feed, ctx: ctx, firing: firing}
 	for pass := range e.opts.Repeat {
 		n := int64(-1)
 		for inv, err := range e.opts.Recording.Invocations() {
@@ -208,6 +203,9 @@ func (e *engine) read(ctx, firing context.Context, feed chan<- *shot) error {
 				return fmt.Errorf("recording: %w", err)
 			}
 			n++
+			if goOn, err := b.pass(); !goOn {
+				return err
+			}
 			lanes := LanesOf(inv)
 			if !e.selected.has(inv, lanes) {
 				continue
@@ -216,46 +214,96 @@ func (e *engine) read(ctx, firing context.Context, feed chan<- *shot) error {
 			if seq < e.log.warmed || e.log.done.has(position(e.log.manifest.Recording.Invocations, n, pass)) {
 				continue
 			}
-			select {
-			case feed <- &shot{n: n, pass: pass, seq: seq, inv: inv, lanes: lanes}:
-			case <-firing.Done():
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
+			b.shots = append(b.shots, &shot{n: n, pass: pass, seq: seq, inv: inv, lanes: lanes})
+			b.bytes += len(inv.Event)
+		}
+	}
+	_, err := b.send()
+	return err
+}
+
+// A batch is shots that are handed on together, because handing on takes about as long as reading one. It is not held
+// back for many more of the recording's lines.
+type batch struct {
+	to          chan<- []*shot
+	ctx, firing context.Context
+
+	shots []*shot
+	bytes int // of their events
+	lines int // that were read since it was begun
+}
+
+const (
+	batchShots = 32
+	batchBytes = 64 << 10
+	batchLines = 4 * batchShots
+)
+
+// pass notes that a line was read, and sends what is enough. GoOn says whether the firing goes on.
+func (b *batch) pass() (goOn bool, err error) {
+	b.lines++
+	if len(b.shots) < batchShots && b.bytes < batchBytes && b.lines < batchLines {
+		return true, nil
+	}
+	return b.send()
+}
+
+func (b *batch) send() (goOn bool, err error) {
+	b.lines = 0
+	if len(b.shots) == 0 {
+		return true, nil
+	}
+	select {
+	case b.to <- b.shots:
+		b.shots, b.bytes = nil, 0
+		return true, nil
+	case <-b.firing.Done():
+		return false, nil
+	case <-b.ctx.Done():
+		return false, b.ctx.Err()
+	}
+}
+
+func (e *engine) work(ctx, firing context.Context, work <-chan *shot) error {
+	var buf []byte
+	for sh := range work {
+		for sh != nil {
+			var err error
+			if buf, err = e.shoot(ctx, sh, buf[:0]); err == nil {
+				err = ctx.Err()
+			}
+			if err == nil {
+				sh, err = e.done(firing, sh)
+			}
+			if err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-func (e *engine) work(ctx context.Context, work <-chan *shot, done chan<- *shot) error {
-	var buf []byte
-	for sh := range work {
-		trial, err := e.fire(ctx, sh)
-		if err != nil {
-			return err
+// shoot fires a shot and writes its trial, in buf's memory, which it returns for the next one.
+func (e *engine) shoot(ctx context.Context, sh *shot, buf []byte) ([]byte, error) {
+	trial, err := e.fire(ctx, sh)
+	if err != nil {
+		return buf, err
+	}
+	if sh.warm {
+		e.log.warm(trial)
+		e.opts.Progress.warm.Add(1)
+	} else {
+		if buf, err = e.log.append(buf, trial); err != nil {
+			return buf, err
 		}
-		if sh.warm {
-			e.log.warm(trial)
-			e.opts.Progress.warm.Add(1)
-		} else {
-			if buf, err = e.log.append(buf[:0], trial); err != nil {
-				return err
-			}
-			e.opts.Progress.done.Add(1)
-		}
-		for _, wire := range e.tripwires {
-			if why := wire.see(e.elapsed(), trial); why != "" {
-				e.stop(errors.New(why))
-			}
-		}
-		select {
-		case done <- sh:
-		case <-ctx.Done():
-			return ctx.Err()
+		e.opts.Progress.done.Add(1)
+	}
+	for _, wire := range e.tripwires {
+		if why := wire.see(e.elapsed(), trial); why != "" {
+			e.stop(errors.New(why))
 		}
 	}
-	return nil
+	return buf, nil
 }
 
 // tell completes the manifest with what was measured.

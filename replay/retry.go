@@ -55,6 +55,18 @@ type retrying struct {
 	elapsed func() time.Duration
 }
 
+// Prepare implements [Preparer].
+func (r *retrying) Prepare(inv *capture.Invocation) (Target, error) {
+	target, err := prepare(r.target, inv)
+	if err != nil {
+		return nil, err
+	}
+	prepared := *r
+	prepared.target = target
+	return &prepared, nil
+}
+
+// Fire implements [Target].
 func (r *retrying) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
 	var tries []capture.Try
 	for attempt := 1; ; attempt++ {

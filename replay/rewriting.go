@@ -39,7 +39,6 @@ func rewriteRefs(rules []rewrite.Change) []RewriteRef {
 // as they were recorded.
 type rewriting struct {
 	target   Target
-	check    func(*capture.Invocation) error
 	rewriter *rewrite.Rewriter
 	fired    []ruleCount // by rule
 	checked  []ruleCount
@@ -55,35 +54,51 @@ func addCounts(to []ruleCount, counts []rewrite.Count) {
 }
 
 // newRewriting needs valid rules.
-func newRewriting(target Target, check func(*capture.Invocation) error, rules []rewrite.Change,
-	opts rewrite.Options) *rewriting {
+func newRewriting(target Target, rules []rewrite.Change, opts rewrite.Options) *rewriting {
 	rewriter, err := rewrite.New(rules, opts)
 	if err != nil {
 		panic(fmt.Sprintf("rules that Options.withDefaults has validated: %v", err))
 	}
-	return &rewriting{target, check, rewriter, make([]ruleCount, len(rules)), make([]ruleCount, len(rules))}
+	return &rewriting{target, rewriter, make([]ruleCount, len(rules)), make([]ruleCount, len(rules))}
 }
 
-// Check implements [Checker].
-func (r *rewriting) Check(inv *capture.Invocation) error {
+// Prepare implements [Preparer].
+func (r *rewriting) Prepare(inv *capture.Invocation) (Target, error) {
 	changed, counts, err := r.rewrite(inv)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	addCounts(r.checked, counts)
-	return r.check(changed)
+	target, err := prepare(r.target, changed)
+	if err != nil {
+		return nil, err
+	}
+	return &rewritten{r, target, changed, counts}, nil
 }
 
 // Fire implements [Target].
 func (r *rewriting) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
-	changed, counts, err := r.rewrite(inv)
+	prepared, err := r.Prepare(inv)
 	if err != nil {
 		return Unreplayable("%v", err), nil
 	}
-	addCounts(r.fired, counts)
-	out, err := r.target.Fire(ctx, changed)
-	if out != nil && len(out.Records) > 0 && changed != inv {
-		out.Records = recordedFates(out.Records, inv.Event, changed.Event)
+	return prepared.Fire(ctx, inv)
+}
+
+// A rewritten is a rewriting of one invocation.
+type rewritten struct {
+	by      *rewriting
+	target  Target
+	changed *capture.Invocation
+	counts  []rewrite.Count // by rule
+}
+
+// Fire implements [Target].
+func (r *rewritten) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
+	addCounts(r.by.fired, r.counts)
+	out, err := r.target.Fire(ctx, r.changed)
+	if out != nil && len(out.Records) > 0 && r.changed != inv {
+		out.Records = recordedFates(out.Records, inv.Event, r.changed.Event)
 	}
 	return out, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -101,25 +102,27 @@ func TestScheduleKeepsTheOrderOfLanesAndFiresAllOnce(t *testing.T) {
 		watch := &laneWatch{busy: make(map[string]bool), last: make(map[string]int64)}
 		fired := make([]int, len(shots))
 
-		feed, work, done := make(chan *shot), make(chan *shot), make(chan *shot)
+		feed, work, e := make(chan []*shot), make(chan *shot), engineOf(s)
 		var group sync.WaitGroup
 		group.Go(func() {
 			defer close(feed)
-			for _, sh := range shots {
-				feed <- sh
+			for batch := range slices.Chunk(shots, 1+rnd.IntN(40)) {
+				feed <- batch
 			}
 		})
 		for range workers {
 			group.Go(func() {
 				for sh := range work {
-					watch.begin(sh)
-					fired[sh.n]++
-					watch.end(sh)
-					done <- sh
+					for sh != nil {
+						watch.begin(sh)
+						fired[sh.n]++
+						watch.end(sh)
+						sh, _ = e.done(t.Context(), sh)
+					}
 				}
 			})
 		}
-		err := engineOf(s).dispatch(t.Context(), t.Context(), feed, work, done)
+		err := e.dispatch(t.Context(), t.Context(), feed, work)
 		group.Wait()
 		if err := errors.Join(append(watch.errs, err)...); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
@@ -151,14 +154,14 @@ func TestScheduleReadsAheadWithinBounds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				tt.s.lanes, tt.s.maxInFlight = make(lanes), 1
-				feed, work, done := make(chan *shot), make(chan *shot), make(chan *shot)
+				feed, work := make(chan []*shot), make(chan *shot)
 				read := 0
 				var group sync.WaitGroup
 				group.Go(func() {
 					for {
 						sh := &shot{inv: &capture.Invocation{Event: make([]byte, tt.eventSize)}, lanes: []string{"slow"}}
 						select {
-						case feed <- sh:
+						case feed <- []*shot{sh}:
 							read++
 						case <-ctx.Done():
 							return
@@ -169,7 +172,7 @@ func TestScheduleReadsAheadWithinBounds(t *testing.T) {
 					<-work // and it is never done
 				})
 				group.Go(func() {
-					if err := engineOf(&tt.s).dispatch(ctx, ctx, feed, work, done); ctx.Err() == nil {
+					if err := engineOf(&tt.s).dispatch(ctx, ctx, feed, work); ctx.Err() == nil {
 						t.Errorf("ended early: %v", err)
 					}
 				})
@@ -219,5 +222,7 @@ func TestAWaitingLaneHoldsNoSlot(t *testing.T) {
 // engineOf is an engine that has a schedule and nothing else.
 func engineOf(s *schedule) *engine {
 	opts := &Options{Progress: new(Progress), coarse: true}
-	return &engine{opts: opts, schedule: s, warmUp: warmUp{over: true}, start: time.Now()}
+	return &engine{
+		opts: opts, schedule: s, warmUp: warmUp{over: true}, start: time.Now(), nudge: make(chan struct{}, 1),
+	}
 }

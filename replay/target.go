@@ -28,6 +28,26 @@ type Checker interface {
 	Check(inv *capture.Invocation) error
 }
 
+// A Preparer is a Target that keeps what it made of an invocation to check it, and need not make it again to fire it.
+type Preparer interface {
+	// Prepare returns the target to fire inv at, and nothing else, in place of this one: any number of times, but not
+	// concurrently. Its error is that of [Checker]. It sends nothing.
+	Prepare(inv *capture.Invocation) (Target, error)
+}
+
+// prepare returns what to fire inv at, or why inv cannot be sent to t.
+func prepare(t Target, inv *capture.Invocation) (Target, error) {
+	switch t := t.(type) {
+	case Preparer:
+		return t.Prepare(inv)
+	case Checker:
+		if err := t.Check(inv); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
 // A ThrottledError says that the platform refused to run the function, so that the invocation may be fired again.
 type ThrottledError struct {
 	After time.Duration // how long the platform asked to wait; 0 when it did not say
@@ -82,6 +102,9 @@ func WithMark(ctx context.Context, m capture.Mark) context.Context {
 
 // MarkFrom returns the mark in ctx. ok is false when there is none; then nothing is sent.
 func MarkFrom(ctx context.Context) (m capture.Mark, ok bool) {
+	if f, ok := ctx.(*firing); ok {
+		return f.mark, true
+	}
 	m, ok = ctx.Value(markKey{}).(capture.Mark)
 	return m, ok
 }

@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"tandem/capture"
+	"tandem/capture/jsonval"
 )
 
 // RecordedOutcome is the name of the outcome that was recorded with the invocation, where there is one. It is no target's.
@@ -47,34 +48,67 @@ type trialLine struct {
 	Outcomes   map[string]*capture.Outcome `json:"outcomes"`
 }
 
-// AppendJSON appends the one-line JSON form of t to dst, without a newline.
+// AppendJSON appends the one-line JSON form of t to dst, without a newline. It is what encoding/json makes of a
+// trialLine.
 func (t *Trial) AppendJSON(dst []byte) ([]byte, error) {
-	line := trialLine{
-		Invocation: t.Invocation, Repeat: t.Repeat, Function: t.Function, Trigger: t.Trigger, Format: t.Format,
-		Shape: t.Shape, Lane: t.Lane, Time: t.Time, Due: t.Due,
-	}
+	dst = append(dst, '{')
 	if t.N >= 0 {
-		line.N = &t.N
+		dst = append(strconv.AppendInt(append(dst, `"n":`...), t.N, 10), ',')
 	}
-	doc, err := json.Marshal(&line)
+	dst = jsonval.AppendQuoted(append(dst, `"invocation":`...), t.Invocation)
+	if t.Repeat != 0 {
+		dst = strconv.AppendInt(append(dst, `,"repeat":`...), int64(t.Repeat), 10)
+	}
+	dst = jsonval.AppendQuoted(append(dst, `,"function":`...), t.Function)
+	for _, m := range [...]struct{ name, text string }{
+		{"trigger", string(t.Trigger)}, {"format", string(t.Format)}, {"shape", t.Shape},
+	} {
+		if m.text != "" {
+			dst = jsonval.AppendQuoted(append(append(append(dst, `,"`...), m.name...), `":`...), m.text)
+		}
+	}
+	dst = jsonval.AppendQuoted(append(dst, `,"lane":`...), t.Lane)
+	dst, err := appendTime(dst, `,"time":"`, t.Time)
+	if err == nil {
+		dst, err = appendTime(dst, `,"due":"`, t.Due)
+	}
+	if err == nil {
+		dst, err = appendOutcomes(append(dst, `,"outcomes":`...), t.Outcomes)
+	}
 	if err != nil {
 		return dst, fmt.Errorf("trial of invocation %s: %w", t.Invocation, err)
 	}
-	const none = "null}" // of outcomes, which are the last member
-	dst = append(append(dst, doc[:len(doc)-len(none)]...), '{')
-	for i, name := range slices.Sorted(maps.Keys(t.Outcomes)) {
+	return append(dst, '}'), nil
+}
+
+// appendTime appends a time behind the beginning of its member, unless it is zero.
+func appendTime(dst []byte, member string, at time.Time) ([]byte, error) {
+	if at.IsZero() {
+		return dst, nil
+	}
+	dst, err := at.AppendText(append(dst, member...))
+	return append(dst, '"'), err
+}
+
+func appendOutcomes(dst []byte, outcomes map[string]*capture.Outcome) ([]byte, error) {
+	var space [8]string
+	names := space[:0]
+	for name := range outcomes {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	dst = append(dst, '{')
+	for i, name := range names {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		quoted, err := json.Marshal(name)
-		if err == nil {
-			dst, err = t.Outcomes[name].AppendJSON(append(append(dst, quoted...), ':'))
-		}
+		var err error
+		dst, err = outcomes[name].AppendJSON(append(jsonval.AppendQuoted(dst, name), ':'))
 		if err != nil {
-			return dst, fmt.Errorf("trial of invocation %s: %w", t.Invocation, err)
+			return dst, err
 		}
 	}
-	return append(dst, '}', '}'), nil
+	return append(dst, '}'), nil
 }
 
 // ParseTrial reads one line of a run. It fails when the line is not JSON, has no invocation or function, or has no

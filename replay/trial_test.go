@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
@@ -63,6 +64,18 @@ func TestTrialsFromElsewhereHaveNoPosition(t *testing.T) {
 	}
 }
 
+// marshalTrial is what encoding/json makes of a trial.
+func marshalTrial(t *Trial) ([]byte, error) {
+	line := trialLine{
+		Invocation: t.Invocation, Repeat: t.Repeat, Function: t.Function, Trigger: t.Trigger, Format: t.Format,
+		Shape: t.Shape, Lane: t.Lane, Time: t.Time, Due: t.Due, Outcomes: t.Outcomes,
+	}
+	if t.N >= 0 {
+		line.N = &t.N
+	}
+	return json.Marshal(&line)
+}
+
 func FuzzParseTrial(f *testing.F) {
 	f.Add([]byte(`{"n":3,"invocation":"i","function":"f","lane":"s3:b/k","outcomes":{"a":{"status":"ok","effects":[]}}}`))
 	f.Add([]byte(`{"invocation":"i","function":"f","time":"2026-01-01T00:00:00Z","outcomes":{"a":{"status":"ok",` +
@@ -75,6 +88,10 @@ func FuzzParseTrial(f *testing.F) {
 			return
 		}
 		once, err := trial.AppendJSON(nil)
+		want, werr := marshalTrial(trial)
+		if (err == nil) != (werr == nil) || err == nil && !bytes.Equal(once, want) {
+			t.Fatalf("got  %s, %v\nwant %s, %v", once, err, want, werr)
+		}
 		if err != nil {
 			return // a time or a raw value that JSON cannot hold
 		}

@@ -24,8 +24,13 @@ type wire struct {
 	perHost int         // connections to keep, 1 or more
 
 	mu   sync.Mutex
-	idle map[string][]*wireConn // by scheme and address, the last used at the end
+	idle map[server][]*wireConn // the last used at the end
+
+	watch watch
 }
+
+// A server is what connections go to, as URLs have it.
+type server struct{ scheme, host string }
 
 // Bounds on connecting, and on a request that is written before an answer is looked for: longer ones, which may fill
 // the buffers of a server that has answered already, are written meanwhile.
@@ -34,17 +39,32 @@ const (
 	handshakeTimeout = 10 * time.Second
 	inlineBody       = 16 << 10
 	maxHeader        = 1 << 20 // bytes of an answer's header
+	noLimit          = 1<<63 - 1
 )
 
 // A wireConn is one connection, for one request at a time.
 type wireConn struct {
 	net.Conn
-	raw   net.Conn // below TLS
-	key   string
-	since time.Time // idle
-	head  io.LimitedReader
-	r     *bufio.Reader
-	w     *bufio.Writer
+	server server
+	silent func() bool // see [silence]
+	swap   *swap       // nil with TLS
+	since  time.Time   // idle
+	early  []byte      // comes before what Conn has to be read
+	head   io.LimitedReader
+	r      *bufio.Reader
+	w      *bufio.Writer
+	out    []byte // the request that was written last
+	watched
+}
+
+// Read implements [io.Reader].
+func (c *wireConn) Read(p []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
 }
 
 // roundTrip sends req and returns the answer, whose body has to be closed.
@@ -53,13 +73,13 @@ func (t *wire) roundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	conn, err := t.conn(req)
+	conn, err := t.conn(req.Context(), req.URL)
 	if err != nil {
 		closeBody(req)
 		return nil, ended(req.Context(), err)
 	}
 	x := &exchange{wire: t, conn: conn, ctx: req.Context()}
-	x.release = context.AfterFunc(x.ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	x.release = context.AfterFunc(x.ctx, func() { _ = conn.SetDeadline(longAgo) })
 	if req.Body == nil || req.ContentLength >= 0 && req.ContentLength <= inlineBody {
 		x.sent = x.send(req)
 	} else {
@@ -69,7 +89,7 @@ func (t *wire) roundTrip(req *http.Request) (*http.Response, error) {
 			x.sent = x.send(req)
 		}()
 	}
-	resp, err := x.answer(req)
+	resp, err := conn.answer(req)
 	if err != nil {
 		x.end(false)
 		if x.sent != nil {
@@ -96,48 +116,52 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// conn returns a connection to where req goes: one that is idle, or a new one.
-func (t *wire) conn(req *http.Request) (*wireConn, error) {
-	addr := address(req.URL)
-	key := req.URL.Scheme + " " + addr
-	for conn := t.take(key); conn != nil; conn = t.take(key) {
-		if time.Since(conn.since) < maxIdle && isSilent(conn.raw) {
+// conn returns a connection to where u goes: one that is idle, or a new one.
+func (t *wire) conn(ctx context.Context, u *url.URL) (*wireConn, error) {
+	for conn := t.take(u); conn != nil; conn = t.take(u) {
+		if conn.silent() {
 			return conn, nil
 		}
 		_ = conn.Close()
 	}
-	switch req.URL.Scheme {
+	return t.dial(ctx, u)
+}
+
+func (t *wire) dial(ctx context.Context, u *url.URL) (*wireConn, error) {
+	switch u.Scheme {
 	case "http", "https":
 	default:
-		return nil, fmt.Errorf("unsupported protocol scheme %q", req.URL.Scheme)
+		return nil, fmt.Errorf("unsupported protocol scheme %q", u.Scheme)
 	}
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	raw, err := dialer.DialContext(req.Context(), "tcp", addr)
+	raw, err := dialer.DialContext(ctx, "tcp", address(u))
 	if err != nil {
 		return nil, err
 	}
-	conn := &wireConn{Conn: raw, raw: raw, key: key}
-	if req.URL.Scheme == "https" {
-		if conn.Conn, err = t.handshake(req, raw); err != nil {
+	conn := &wireConn{Conn: raw, server: server{u.Scheme, u.Host}, silent: silence(raw)}
+	if u.Scheme == "http" {
+		conn.swap = newSwap(raw)
+	} else {
+		if conn.Conn, err = t.handshake(ctx, u, raw); err != nil {
 			_ = raw.Close()
 			return nil, err
 		}
 	}
-	conn.head.R = conn.Conn
+	conn.head.R = conn
 	conn.r, conn.w = bufio.NewReaderSize(&conn.head, 4<<10), bufio.NewWriterSize(conn.Conn, 4<<10)
 	return conn, nil
 }
 
-func (t *wire) handshake(req *http.Request, raw net.Conn) (net.Conn, error) {
+func (t *wire) handshake(ctx context.Context, u *url.URL, raw net.Conn) (net.Conn, error) {
 	config := new(tls.Config)
 	if t.tls != nil {
 		config = t.tls.Clone()
 	}
 	if config.ServerName == "" {
-		config.ServerName = req.URL.Hostname()
+		config.ServerName = u.Hostname()
 	}
 	config.NextProtos = []string{"http/1.1"}
-	ctx, cancel := context.WithTimeout(req.Context(), handshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	conn := tls.Client(raw, config)
 	return conn, conn.HandshakeContext(ctx)
@@ -159,16 +183,28 @@ func address(u *url.URL) string {
 	}
 }
 
-func (t *wire) take(key string) *wireConn {
+// take returns a connection to where u goes that has not been idle for too long, nil when there is none. Its peer may
+// have said something, or closed it.
+func (t *wire) take(u *url.URL) *wireConn {
+	for to := (server{u.Scheme, u.Host}); ; {
+		conn := t.last(to)
+		if conn == nil || time.Since(conn.since) < maxIdle {
+			return conn
+		}
+		_ = conn.Close()
+	}
+}
+
+func (t *wire) last(to server) *wireConn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := t.idle[key]
+	list := t.idle[to]
 	if len(list) == 0 {
 		return nil
 	}
 	conn := list[len(list)-1]
 	list[len(list)-1] = nil
-	t.idle[key] = list[:len(list)-1]
+	t.idle[to] = list[:len(list)-1]
 	return conn
 }
 
@@ -177,15 +213,15 @@ func (t *wire) keep(conn *wireConn) {
 	conn.since = time.Now()
 	var old []*wireConn
 	t.mu.Lock()
-	list := t.idle[conn.key]
+	list := t.idle[conn.server]
 	for len(list) > 0 && (len(list) >= t.perHost || conn.since.Sub(list[0].since) > maxIdle) {
 		old = append(old, list[0])
 		list = append(list[:0], list[1:]...)
 	}
 	if t.idle == nil {
-		t.idle = make(map[string][]*wireConn)
+		t.idle = make(map[server][]*wireConn)
 	}
-	t.idle[conn.key] = append(list, conn)
+	t.idle[conn.server] = append(list, conn)
 	t.mu.Unlock()
 	for _, conn := range old {
 		_ = conn.Close()
@@ -234,23 +270,28 @@ func (x *exchange) send(req *http.Request) error {
 // SDK's: one packet and one system call more for each request. It does so to a bufio.Writer alone.
 type unflushed struct{ *bufio.Writer }
 
+var errClosedEarly = errors.New("the connection was closed before an answer came")
+
 // answer reads the header of the answer, after those of interim ones.
-func (x *exchange) answer(req *http.Request) (*http.Response, error) {
-	x.conn.head.N = maxHeader
+func (c *wireConn) answer(req *http.Request) (*http.Response, error) {
+	c.head.N = maxHeader
 	for {
-		if _, err := x.conn.r.Peek(1); err == io.EOF {
-			return nil, errors.New("the connection was closed before an answer came")
+		switch _, err := c.r.Peek(1); {
+		case err == io.EOF:
+			return nil, errClosedEarly
+		case err != nil:
+			return nil, err
 		}
-		resp, err := http.ReadResponse(x.conn.r, req)
+		resp, err := http.ReadResponse(c.r, req)
 		if err != nil {
-			if x.conn.head.N <= 0 {
+			if c.head.N <= 0 {
 				err = fmt.Errorf("the answer's header is longer than %d bytes", maxHeader)
 			}
 			return nil, err
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			resp.Close = resp.Close || resp.StatusCode == http.StatusSwitchingProtocols
-			x.conn.head.N = 1<<63 - 1
+			c.head.N = noLimit
 			return resp, nil
 		}
 	}

@@ -12,22 +12,26 @@ import (
 // wired says whether requests are sent by a wire.
 const wired = true
 
-// isSilent reports whether an idle connection is open, and its peer has said nothing: neither that it closes it, nor
-// anything that nobody asked for.
-func isSilent(conn net.Conn) bool {
+// silence returns a function that reports whether an idle connection is open, and its peer has said nothing: neither
+// that it closes it, nor anything that nobody asked for.
+func silence(conn net.Conn) func() bool {
 	system, ok := conn.(syscall.Conn)
 	if !ok {
-		return false
+		return func() bool { return false }
 	}
 	raw, err := system.SyscallConn()
 	if err != nil {
-		return false
+		return func() bool { return false }
 	}
-	silent := false
-	err = raw.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		silent = err == unix.EAGAIN
-	})
-	return err == nil && silent
+	var silent bool
+	fds := make([]unix.PollFd, 1)
+	poll := func(fd uintptr) {
+		fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+		n, err := unix.Poll(fds, 0)
+		silent = n == 0 && err == nil
+	}
+	return func() bool {
+		silent = false
+		return raw.Control(poll) == nil && silent
+	}
 }

@@ -151,3 +151,18 @@ func BenchmarkParse(b *testing.B) {
 		}
 	})
 }
+
+// A small event, as most are, is parsed with a handful of allocations.
+func BenchmarkParseSmall(b *testing.B) {
+	doc := []byte(`{"version":"2.0","routeKey":"$default","rawPath":"/orders","rawQueryString":"",` +
+		`"headers":{"content-type":"application/json","user-agent":"shop/1.0"},` +
+		`"requestContext":{"http":{"method":"POST","path":"/orders"},"requestId":"r1"},` +
+		`"body":"{\"customer\":\"c-17\",\"lines\":[{\"sku\":\"A1\",\"quantity\":2}]}","isBase64Encoded":false}`)
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse(doc); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

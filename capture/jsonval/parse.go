@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -22,7 +23,8 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("byte %d: %s", e.Offse
 // Parse reads one JSON value that takes up all of data. Errors are of type [*SyntaxError]. The result does not alias
 // data.
 func Parse(data []byte) (Value, error) {
-	p := parser{s: string(data)}
+	p := parser{s: string(data), stack: stacks.Get().(*stack)}
+	defer p.stack.free()
 	p.space()
 	v, err := p.value(0)
 	if err != nil {
@@ -39,6 +41,58 @@ func Parse(data []byte) (Value, error) {
 type parser struct {
 	s string
 	i int
+
+	stack *stack
+	elems []Value // free
+	names []string
+}
+
+// A stack has the members of the objects and lists that are open. When one is closed, they are copied to where they
+// stay, in memory that several values share: most have a few members, and an allocation for each of them would take as
+// long as the rest.
+type stack struct {
+	elems []Value
+	names []string
+}
+
+var stacks = sync.Pool{New: func() any { return new(stack) }}
+
+// free has the stack used again, unless it has grown large.
+func (s *stack) free() {
+	if cap(s.elems) <= 1<<12 && cap(s.names) <= 1<<12 {
+		s.cut(0, 0)
+		stacks.Put(s)
+	}
+}
+
+// cut takes what is above off the stack, which does not keep it from being freed.
+func (s *stack) cut(elems, names int) {
+	clear(s.elems[elems:])
+	clear(s.names[names:])
+	s.elems, s.names = s.elems[:elems], s.names[:names]
+}
+
+// close takes the elements from elem on and the names from name on off the stack.
+func (p *parser) close(elem, name int) (elems []Value, names []string) {
+	n, m := len(p.stack.elems)-elem, len(p.stack.names)-name
+	if len(p.elems) < n {
+		p.elems = make([]Value, p.room(n))
+	}
+	if len(p.names) < m {
+		p.names = make([]string, p.room(m))
+	}
+	copy(p.elems, p.stack.elems[elem:])
+	copy(p.names, p.stack.names[name:])
+	elems, names = p.elems[:n:n], p.names[:m:m]
+	p.elems, p.names = p.elems[n:], p.names[m:]
+	p.stack.cut(elem, name)
+	return elems, names
+}
+
+// room is for how many members memory is asked for when n need it: for more where there is more to come.
+func (p *parser) room(n int) int {
+	const most, memberSize = 16, 24
+	return max(n, min(most, len(p.stack.elems)+(len(p.s)-p.i)/memberSize))
 }
 
 func (p *parser) fail(reason string) error { return &SyntaxError{Offset: p.i, Reason: reason} }
@@ -94,6 +148,7 @@ func (p *parser) object(depth int) (Value, error) {
 	if p.take('}') {
 		return v, nil
 	}
+	elem, first := len(p.stack.elems), len(p.stack.names)
 	for {
 		if p.i >= len(p.s) || p.s[p.i] != '"' {
 			return v, p.fail("a member name is missing")
@@ -111,9 +166,10 @@ func (p *parser) object(depth int) (Value, error) {
 		if err != nil {
 			return v, err
 		}
-		v.Add(name, member)
+		p.stack.names, p.stack.elems = append(p.stack.names, name), append(p.stack.elems, member)
 		p.space()
 		if p.take('}') {
+			v.Elems, v.Names = p.close(elem, first)
 			return v, nil
 		}
 		if !p.take(',') {
@@ -130,14 +186,16 @@ func (p *parser) array(depth int) (Value, error) {
 	if p.take(']') {
 		return v, nil
 	}
+	first := len(p.stack.elems)
 	for {
 		elem, err := p.value(depth + 1)
 		if err != nil {
 			return v, err
 		}
-		v.Elems = append(v.Elems, elem)
+		p.stack.elems = append(p.stack.elems, elem)
 		p.space()
 		if p.take(']') {
+			v.Elems, _ = p.close(first, len(p.stack.names))
 			return v, nil
 		}
 		if !p.take(',') {
@@ -205,20 +263,21 @@ func (p *parser) str() (string, error) {
 
 // escaped reads on in a string that starts at start, from its first escape.
 func (p *parser) escaped(start int) (string, error) {
-	text := []byte(p.s[start:p.i])
+	var text strings.Builder
+	text.Grow(p.i - start + p.left())
+	text.WriteString(p.s[start:p.i])
 	for p.i < len(p.s) {
 		switch c := p.s[p.i]; {
 		case c == '"':
 			p.i++
-			return string(text), nil
+			return text.String(), nil
 		case c < 0x20:
 			return "", p.fail("a control character in a string must be escaped")
 		case c != '\\':
-			text = append(text, c)
+			text.WriteByte(c)
 			p.i++
 		default:
-			var err error
-			if text, err = p.escape(text); err != nil {
+			if err := p.escape(&text); err != nil {
 				return "", err
 			}
 		}
@@ -226,9 +285,22 @@ func (p *parser) escaped(start int) (string, error) {
 	return "", p.fail("a closing quote is missing")
 }
 
-func (p *parser) escape(text []byte) ([]byte, error) {
+// left is how long what is left of a string is, without its closing quote, and with escapes.
+func (p *parser) left() int {
+	for i := p.i; i < len(p.s); i++ {
+		switch p.s[i] {
+		case '"':
+			return i - p.i
+		case '\\':
+			i++
+		}
+	}
+	return len(p.s) - p.i
+}
+
+func (p *parser) escape(text *strings.Builder) error {
 	if p.i+1 >= len(p.s) {
-		return text, p.fail("an escape is cut off")
+		return p.fail("an escape is cut off")
 	}
 	c := p.s[p.i+1]
 	if c == 'u' {
@@ -236,31 +308,35 @@ func (p *parser) escape(text []byte) ([]byte, error) {
 	}
 	i := strings.IndexByte(`"\/bfnrt`, c)
 	if i < 0 {
-		return text, p.fail(fmt.Sprintf(`\%c is not an escape`, c))
+		return p.fail(fmt.Sprintf(`\%c is not an escape`, c))
 	}
 	p.i += 2
-	return append(text, "\"\\/\b\f\n\r\t"[i]), nil
+	text.WriteByte("\"\\/\b\f\n\r\t"[i])
+	return nil
 }
 
 // unicode reads \uXXXX, or the two of them that make a surrogate pair.
-func (p *parser) unicode(text []byte) ([]byte, error) {
+func (p *parser) unicode(text *strings.Builder) error {
 	r, ok := p.hex4(p.i + 2)
 	if !ok {
-		return text, p.fail(`\u needs four hexadecimal digits`)
+		return p.fail(`\u needs four hexadecimal digits`)
 	}
 	p.i += 6
 	if !utf16.IsSurrogate(r) {
-		return utf8.AppendRune(text, r), nil
+		text.WriteRune(r)
+		return nil
 	}
 	if strings.HasPrefix(p.s[p.i:], `\u`) {
 		if low, ok := p.hex4(p.i + 2); ok {
 			if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
 				p.i += 6
-				return utf8.AppendRune(text, pair), nil
+				text.WriteRune(pair)
+				return nil
 			}
 		}
 	}
-	return append(text, 0xe0|byte(r>>12), 0x80|byte(r>>6)&0x3f, 0x80|byte(r)&0x3f), nil
+	text.Write([]byte{0xe0 | byte(r>>12), 0x80 | byte(r>>6)&0x3f, 0x80 | byte(r)&0x3f})
+	return nil
 }
 
 func (p *parser) hex4(i int) (rune, bool) {

@@ -1,6 +1,7 @@
 package jsonval
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"unicode/utf8"
@@ -61,20 +62,30 @@ func List(elems ...Value) Value { return Value{Kind: Array, Elems: elems} }
 // Get returns the last member of an object that has this name, as most decoders do. ok is false when there is none
 // or v is not an object.
 func (v Value) Get(name string) (member Value, ok bool) {
-	for i := len(v.Names) - 1; i >= 0; i-- {
-		if v.Names[i] == name {
-			return v.Elems[i], true
-		}
+	if m := v.member(name); m != nil {
+		return *m, true
 	}
 	return Value{}, false
 }
 
+func (v *Value) member(name string) *Value {
+	for i := len(v.Names) - 1; i >= 0; i-- {
+		if v.Names[i] == name {
+			return &v.Elems[i]
+		}
+	}
+	return nil
+}
+
 // At follows names down through objects and returns the zero Value when one of them is missing.
 func (v Value) At(names ...string) Value {
+	at := &v
 	for _, name := range names {
-		v, _ = v.Get(name)
+		if at = at.member(name); at == nil {
+			return Value{}
+		}
 	}
-	return v
+	return *at
 }
 
 // Add appends a member to an object.
@@ -117,6 +128,21 @@ func (v Value) AppendJSON(dst []byte) []byte {
 
 // String returns v as compact JSON.
 func (v Value) String() string { return string(v.AppendJSON(nil)) }
+
+// AppendQuoted appends a string as encoding/json writes it: with escapes for what HTML has a meaning for, and with
+// U+FFFD for what is not Unicode.
+func AppendQuoted(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			doc, err := json.Marshal(s)
+			if err != nil {
+				panic(err) // strings always marshal
+			}
+			return append(dst, doc...)
+		}
+	}
+	return append(append(append(dst, '"'), s...), '"')
+}
 
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"

@@ -33,7 +33,7 @@ func parseEvent(inv *capture.Invocation) (*request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event: %w", err)
 	}
-	e := &request{header: make(http.Header), params: make(map[string]string)}
+	e := &request{header: make(http.Header)}
 	switch format := inv.Format; format {
 	case capture.FormatAPIGatewayV2, capture.FormatFunctionURL:
 		e.method = v.At("requestContext", "http", "method").Text
@@ -51,6 +51,9 @@ func parseEvent(inv *capture.Invocation) (*request, error) {
 	}
 	e.path = escapeRaw(e.path, "?#")
 	params := v.At("pathParameters")
+	if len(params.Names) > 0 {
+		e.params = make(map[string]string, len(params.Names))
+	}
 	for i, name := range params.Names {
 		e.params[name] = params.Elems[i].Text
 	}
@@ -114,23 +117,19 @@ func values(v jsonval.Value) []string {
 // sends nothing twice because of one. Values in multiValueHeaders win over those in headers, which has the last of
 // several.
 func (e *request) readHeader(event jsonval.Value) error {
-	for _, field := range []string{"headers", "multiValueHeaders"} {
-		headers := event.At(field)
-		fresh := make(http.Header)
-		for i, name := range headers.Names {
-			name = strings.ToLower(name)
-			if isInfrastructure(name) {
-				continue
-			}
-			for _, value := range values(headers.Elems[i]) {
-				if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-					return fmt.Errorf("header %q has a name or a value that cannot be sent", name)
-				}
-				fresh[name] = append(fresh[name], value)
-			}
+	if err := e.addHeader(event.At("headers")); err != nil {
+		return err
+	}
+	if several := event.At("multiValueHeaders"); len(several.Names) > 0 {
+		once := e.header
+		e.header = make(http.Header)
+		if err := e.addHeader(several); err != nil {
+			return err
 		}
-		for name, values := range fresh {
-			e.header[name] = values
+		for name, values := range once {
+			if _, ok := e.header[name]; !ok {
+				e.header[name] = values
+			}
 		}
 	}
 	cookies := values(event.At("cookies"))
@@ -139,6 +138,22 @@ func (e *request) readHeader(event jsonval.Value) error {
 			return fmt.Errorf("the cookies cannot be sent")
 		}
 		e.header["cookie"] = []string{cookie}
+	}
+	return nil
+}
+
+func (e *request) addHeader(headers jsonval.Value) error {
+	for i, name := range headers.Names {
+		name = strings.ToLower(name)
+		if isInfrastructure(name) {
+			continue
+		}
+		for _, value := range values(headers.Elems[i]) {
+			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+				return fmt.Errorf("header %q has a name or a value that cannot be sent", name)
+			}
+			e.header[name] = append(e.header[name], value)
+		}
 	}
 	return nil
 }

@@ -4,10 +4,9 @@
 package httptrigger
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -56,64 +55,71 @@ func New(opts Options) (*Trigger, error) {
 
 // Check refuses events that no request can be made of; see [replay.Checker].
 func (t *Trigger) Check(inv *capture.Invocation) error {
-	_, _, err := t.request(context.Background(), inv)
+	_, err := t.prepare(inv)
 	return err
 }
 
+// Prepare makes the request that an event came from; see [replay.Preparer].
+func (t *Trigger) Prepare(inv *capture.Invocation) (replay.Target, error) { return t.prepare(inv) }
+
 // Fire sends the request that the event came from; see [replay.Target].
 func (t *Trigger) Fire(ctx context.Context, inv *capture.Invocation) (*capture.Outcome, error) {
-	req, content, err := t.request(ctx, inv)
+	p, err := t.prepare(inv)
 	if err != nil {
 		return replay.Unreplayable("%v", err), nil
 	}
-	if mark, ok := replay.MarkFrom(ctx); ok {
-		req.Header[capture.MarkHeader] = []string{mark.String()}
+	return p.Fire(ctx, inv)
+}
+
+// A prepared is the request of one event, without mark and keys.
+type prepared struct {
+	opts    *Options
+	request http.Request // its body is content
+	content []byte
+}
+
+func (t *Trigger) prepare(inv *capture.Invocation) (*prepared, error) {
+	event, u, err := t.parse(inv)
+	if err != nil {
+		return nil, err
 	}
-	if t.opts.Prepare != nil {
-		if err := t.opts.Prepare(req, content); err != nil {
+	header := event.header
+	// Under this spelling alone net/http finds it; without one, it would send its own.
+	header["User-Agent"] = header["user-agent"]
+	delete(header, "user-agent")
+	if header["User-Agent"] == nil {
+		header["User-Agent"] = []string{""}
+	}
+	p := &prepared{&t.opts, http.Request{Method: event.method, URL: u, Host: u.Host, Header: header}, event.body}
+	if t.opts.Accept != nil {
+		if err := t.opts.Accept(inv, &p.request, event.body); err != nil {
 			return nil, err
 		}
 	}
-	start := time.Now()
-	resp, err := t.opts.HTTP.Do(req)
+	return p, nil
+}
+
+// Fire implements [replay.Target].
+func (p *prepared) Fire(ctx context.Context, _ *capture.Invocation) (*capture.Outcome, error) {
+	req, u := p.request.WithContext(ctx), *p.request.URL
+	req.URL, req.Header = &u, maps.Clone(req.Header) // which Prepare may change, each time
+	if mark, ok := replay.MarkFrom(ctx); ok {
+		req.Header[capture.MarkHeader] = []string{mark.String()}
+	}
+	if p.opts.Prepare != nil {
+		if err := p.opts.Prepare(req, p.content); err != nil {
+			return nil, err
+		}
+	}
+	resp, body, elapsed, err := replay.Exchange(ctx, p.opts.HTTP, req, p.content)
 	if err != nil {
 		return replay.TransportFailure(ctx, err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	elapsed := time.Since(start)
-	if err != nil {
-		return replay.TransportFailure(ctx, fmt.Errorf("read the answer with status %d: %w", resp.StatusCode, err))
-	}
-	out, err := t.opts.Outcome(resp, body)
+	out, err := p.opts.Outcome(resp, body)
 	if out != nil {
 		out.DurationMS = replay.Milliseconds(elapsed)
 	}
 	return out, err
-}
-
-// request returns the request that the event came from, without mark and keys, and its body.
-func (t *Trigger) request(ctx context.Context, inv *capture.Invocation) (*http.Request, []byte, error) {
-	event, u, err := t.parse(inv)
-	if err != nil {
-		return nil, nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, event.method, "/", requestBody(event))
-	if err != nil {
-		return nil, nil, err
-	}
-	req.URL, req.Host = u, u.Host // parsed as it is
-	req.Header = event.header
-	// Under this spelling alone net/http finds it; without one, it would send its own.
-	req.Header["User-Agent"] = req.Header["user-agent"]
-	delete(req.Header, "user-agent")
-	if req.Header["User-Agent"] == nil {
-		req.Header["User-Agent"] = []string{""}
-	}
-	if t.opts.Accept != nil {
-		err = t.opts.Accept(inv, req, event.body)
-	}
-	return req, event.body, err
 }
 
 // parse returns the event's request, and where it goes.
@@ -130,19 +136,6 @@ func (t *Trigger) parse(inv *capture.Invocation) (*request, *url.URL, error) {
 	}
 	u, err := t.url.expand(event)
 	return event, u, err
-}
-
-// requestBody returns a reader of the event's body. For methods that net/http takes for safe it is, when empty, one
-// that cannot be read again, which keeps net/http from sending such a request a second time on another connection.
-func requestBody(event *request) io.Reader {
-	switch {
-	case len(event.body) > 0:
-		return bytes.NewReader(event.body)
-	case event.method == http.MethodGet, event.method == http.MethodHead, event.method == http.MethodOptions:
-		return io.MultiReader()
-	default:
-		return http.NoBody
-	}
 }
 
 // RetryAfter reads the value of that header, a delay in seconds or a date; what is neither is no delay.
