@@ -82,6 +82,12 @@ func (q *Queue) await(ctx context.Context, messages []*queued) error {
 // not the latest the service answers PopReceiptMismatch while the message exists, visible or not, and MessageNotFound
 // once it was deleted: https://learn.microsoft.com/rest/api/storageservices/queue-service-error-codes.
 func (q *Queue) look(ctx context.Context, m *queued) error {
+	if m.latest == "" {
+		// Without the answer to the release nobody could take the message back.
+		var cancel context.CancelFunc
+		ctx, cancel = outlasting(ctx, withdrawPatience)
+		defer cancel()
+	}
 	visible := &azqueue.UpdateMessageOptions{VisibilityTimeout: seconds(0)}
 	got, err := q.queue.UpdateMessage(ctx, m.id, m.receipt, m.text, visible)
 	switch {
@@ -99,6 +105,19 @@ func (q *Queue) look(ctx context.Context, m *queued) error {
 	}
 	m.gone, m.fate = true, q.grave.judge(m)
 	return nil
+}
+
+// outlasting returns a context that ends so long after ctx.
+func outlasting(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(patience, cancel)
+		context.AfterFunc(lasting, func() { timer.Stop() })
+	})
+	return lasting, func() {
+		stop()
+		cancel()
+	}
 }
 
 // prove checks, once and with a message that nobody sees yet, that the service tells a stale receipt from a message
