@@ -97,10 +97,14 @@ func (c *clusterer) add(function, invocation string, found []Difference) {
 				g.also[p] = true
 			}
 		}
-		g.example(Example{
+		e := Example{
 			Invocation: invocation, Path: d.Path, Key: d.Key,
 			Baseline: shown(d, d.Baseline), Candidate: shown(d, d.Candidate),
-		})
+		}
+		if len(g.examples) < maxExamples || e.Invocation <= g.examples[maxExamples-1].Invocation {
+			e.Diff = neighbourhood(&d)
+		}
+		g.example(e)
 	}
 }
 

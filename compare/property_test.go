@@ -60,7 +60,7 @@ func TestAgreeingIsBeingEqualOnceReconciled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := set.of("f").root.at("body")
+	root := set.of(situation{function: "f"}).root.at("body")
 	random := rand.New(rand.NewPCG(1, 1))
 	agreed := 0
 	for range 10_000 {

@@ -95,6 +95,8 @@ type Example struct {
 	Key        string  `json:"key,omitempty"` // of the effect that the path is in
 	Baseline   *string `json:"baseline"`
 	Candidate  *string `json:"candidate"`
+	// Diff has lines that begin with "-" for the baseline, "+" for the candidate and a space for what is beside them.
+	Diff string `json:"diff,omitempty"`
 }
 
 // A NoiseReport says how a field of a calibrated run, in which every invocation was fired at each target twice,
@@ -120,6 +122,9 @@ type RuleReport struct {
 	Rule
 	Applied int64 `json:"applied"` // values that the rule was asked about
 	Hits    int64 `json:"hits"`    // unequal values that it took as equal
+	// Leaves are the baseline's values, neither lists nor objects, that stood at or below these: of all that
+	// [Unchecked] counts, what this rule may have made a difference to.
+	Leaves  int64 `json:"leaves"`
 	Expired bool  `json:"expired"`
 }
 
