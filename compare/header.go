@@ -128,11 +128,11 @@ func directives(text string) string {
 // parameter writes name=value with the name in lower case, and the value without quotes that it does not need.
 func parameter(item string) string {
 	name, value, has := strings.Cut(item, "=")
-	name = strings.ToLower(strings.TrimRight(name, " \t"))
+	name = strings.ToLower(name)
 	if !has {
 		return name
 	}
-	return name + "=" + unquoted(strings.TrimLeft(value, " \t"))
+	return name + "=" + unquoted(value)
 }
 
 // unquoted takes the quotes off a quoted string that is a token (RFC 9110, section 5.6).
@@ -159,6 +159,10 @@ func links(text string) string {
 		parts := splitOutside(link, ';')
 		for k := range parts {
 			if k > 0 {
+				name, value, has := strings.Cut(parts[k], "=")
+				if has { // there may be white space around the sign
+					parts[k] = strings.TrimRight(name, " \t") + "=" + strings.TrimLeft(value, " \t")
+				}
 				parts[k] = parameter(parts[k])
 			}
 		}

@@ -165,13 +165,20 @@ func (r *reconciler) settle(rule *rule, path string, b, c *jsonval.Value) bool {
 		return r.allows(rule, b, c)
 	}
 	r.tally.applied[rule.index]++
-	r.tally.under[rule.index] += int64(leaves(*b))
 	if rule.Treat == Ignore || rule.Treat == Type && b.Kind == c.Kind {
-		r.tally.ignored += int64(leaves(*b))
+		n := int64(leaves(*b))
+		r.tally.ignored += n
+		r.tally.under[rule.index] += n
 		if !jsonval.Equal(*b, *c) {
 			r.tally.hit(rule)
 		}
 		return true
+	}
+	switch {
+	case len(b.Elems) == 0:
+		r.tally.under[rule.index]++
+	case rule.Treat == Unordered:
+		r.tally.under[rule.index] += int64(leaves(*b))
 	}
 	if jsonval.Equal(*b, *c) || !r.allows(rule, b, c) {
 		return false

@@ -122,8 +122,9 @@ type RuleReport struct {
 	Rule
 	Applied int64 `json:"applied"` // values that the rule was asked about
 	Hits    int64 `json:"hits"`    // unequal values that it took as equal
-	// Leaves are the baseline's values, neither lists nor objects, that stood at or below these: of all that
-	// [Unchecked] counts, what this rule may have made a difference to.
+	// Leaves are the baseline's values, neither lists nor objects, that the rule could have taken as equal to others: of
+	// all that [Unchecked] counts, what it leaves unchecked or checks less. In lists within lists without order a value
+	// counts once for each.
 	Leaves  int64 `json:"leaves"`
 	Expired bool  `json:"expired"`
 }
