@@ -43,7 +43,7 @@ func headerText(name, text string, body *jsonval.Value) string {
 	case "cache-control":
 		return directives(text)
 	case "content-encoding", "transfer-encoding", "content-language", "accept-language":
-		return strings.Join(listItems(strings.ToLower(text)), ", ") // in their order
+		return listOf(strings.ToLower(text))
 	case "link":
 		return links(text)
 	case "date", "last-modified", "expires", "retry-after", "sunset":
@@ -76,7 +76,7 @@ func mediaType(text string, parts bool) string {
 }
 
 // listItems splits a list (RFC 9110, section 5.6.1) at the commas outside of quoted strings and of <URIs>. Empty items
-// are none.
+// are none. It returns nil for what is no list, because it ends within one of these.
 func listItems(text string) []string { return splitOutside(text, ',') }
 
 func splitOutside(text string, at byte) (items []string) {
@@ -102,15 +102,29 @@ func splitOutside(text string, at byte) (items []string) {
 			add(i)
 		}
 	}
+	if quoted || uri {
+		return nil
+	}
 	add(len(text))
 	return items
 }
 
-// setOf is a list of which neither the order nor a repetition means anything.
+// listOf writes a list whose order counts.
+func listOf(text string) string { return joined(listItems(text), text) }
+
+// setOf writes a list of which neither the order nor a repetition means anything.
 func setOf(text string) string {
 	items := listItems(text)
 	slices.Sort(items)
-	return strings.Join(slices.Compact(items), ", ")
+	return joined(slices.Compact(items), text)
+}
+
+// joined returns the items as a header has them, or text where there are none.
+func joined(items []string, text string) string {
+	if len(items) == 0 {
+		return text
+	}
+	return strings.Join(items, ", ")
 }
 
 // directives are those of Cache-Control. Their names have no case, their arguments may be quoted, and their order
@@ -122,7 +136,7 @@ func directives(text string) string {
 		items[i] = parameter(item)
 	}
 	slices.SortStableFunc(items, func(a, b string) int { return strings.Compare(name(a), name(b)) })
-	return strings.Join(items, ", ")
+	return joined(items, text)
 }
 
 // parameter writes name=value with the name in lower case, and the value without quotes that it does not need.
@@ -152,11 +166,15 @@ func notToken(r rune) bool {
 	return r > '~' || r <= ' ' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 }
 
-// links writes a list of links in its order, and the parameters of each in one way (RFC 8288, section 3).
+// links writes a list of links in its order, and the parameters of each in one way (RFC 8288, section 3). What is no
+// such list it leaves as it is.
 func links(text string) string {
 	list := listItems(text)
 	for i, link := range list {
 		parts := splitOutside(link, ';')
+		if len(parts) == 0 || !strings.HasPrefix(parts[0], "<") || !strings.HasSuffix(parts[0], ">") {
+			return text
+		}
 		for k := range parts {
 			if k > 0 {
 				name, value, has := strings.Cut(parts[k], "=")
@@ -168,7 +186,7 @@ func links(text string) string {
 		}
 		list[i] = strings.Join(parts, "; ")
 	}
-	return strings.Join(list, ", ")
+	return joined(list, text)
 }
 
 // httpDate writes a date in the preferred one of the three formats that RFC 9110, section 5.6.7, knows. What is no
