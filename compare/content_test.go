@@ -45,7 +45,9 @@ func randomContent(r *rand.Rand, media string) []byte {
 	case strings.Contains(media, "xml"):
 		text = randomXML(r, 3)
 	case strings.Contains(media, "urlencoded"):
-		text = list("&", func() string { return string(rune('a'+r.IntN(3))) + "=" + []string{"1", "%20", "+", "%zz", ""}[r.IntN(5)] })
+		text = list("&", func() string {
+			return string(rune('a'+r.IntN(3))) + "=" + []string{"1", "%20", "+", "%zz", ""}[r.IntN(5)]
+		})
 	case strings.HasPrefix(media, "multipart"):
 		var b bytes.Buffer
 		w := multipart.NewWriter(&b)

@@ -13,31 +13,31 @@ import (
 const (
 	contextLines = 2   // before and after what differs
 	maxDiffLines = 24  // in all
-	maxDiffLine  = 120 // bytes of one line
+	maxDiffLine  = 120 // bytes of a line that differs
+	maxBeside    = 48  // bytes of a line beside
 	lead         = 30  // bytes of a long text before where the two part
 )
 
 // neighbourhood shows a difference as lines that begin with "-" for the baseline, "+" for the candidate and a space for
 // what is around them: the members or elements beside the place, the lines beside those of a text that changed, or the
-// elements of a list that came in another order. It is "" where it would show no more than the two values do.
+// elements of a list that came in another order. It is nil where it would show no more than the two values do.
 //
 // It is the same in every process, which the diffs of go-cmp are not meant to be.
-func neighbourhood(d *Difference) string {
-	var lines []string
+func neighbourhood(d *Difference) (lines []string) {
 	switch {
 	case d.Kind == Order && d.Baseline.Kind == jsonval.Array:
 		lines = listDiff(d.Baseline.Elems, d.Candidate.Elems)
 	case d.Kind == Changed && bothTexts(*d.Baseline, *d.Candidate) && severalLines(d):
 		lines = textDiff(d.Baseline.Text, d.Candidate.Text)
 	case d.around.in == nil:
-		return ""
+		return nil
 	default:
 		lines = d.around.diff(d.Baseline, d.Candidate)
 	}
 	if len(lines) > maxDiffLines {
 		lines = append(lines[:maxDiffLines-1], "  …")
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // diff shows one member or element with those beside it.
@@ -58,7 +58,7 @@ func (s surroundings) diff(b, c *jsonval.Value) []string {
 	}
 	var lines []string
 	for i := max(s.at-contextLines, 0); i < s.at; i++ {
-		lines = append(lines, diffLine("  ", label(i), s.in.Elems[i].String()))
+		lines = append(lines, beside(label(i)+s.in.Elems[i].String()))
 	}
 	textB, textC := "", ""
 	if b != nil {
@@ -69,13 +69,13 @@ func (s surroundings) diff(b, c *jsonval.Value) []string {
 	}
 	textB, textC = parting(textB, textC)
 	if b != nil {
-		lines = append(lines, diffLine("- ", name, textB))
+		lines = append(lines, diffLine("- "+name+textB))
 	}
 	if c != nil {
-		lines = append(lines, diffLine("+ ", name, textC))
+		lines = append(lines, diffLine("+ "+name+textC))
 	}
 	for i := after; i < min(after+contextLines, len(s.in.Elems)); i++ {
-		lines = append(lines, diffLine("  ", label(i), s.in.Elems[i].String()))
+		lines = append(lines, beside(label(i)+s.in.Elems[i].String()))
 	}
 	return lines
 }
@@ -99,15 +99,20 @@ func parting(b, c string) (string, string) {
 	return "…" + b[cut:], "…" + c[cut:]
 }
 
-// diffLine writes one line. Line ends in texts are escaped, so that it stays one.
-func diffLine(sign, label, text string) string {
-	line := strings.ToValidUTF8(sign+label+text, "\ufffd")
-	line = strings.NewReplacer("\n", `\n`, "\r", `\r`).Replace(line)
-	if len(line) > maxDiffLine {
-		line = strings.ToValidUTF8(line[:maxDiffLine], "") + "…"
+func diffLine(text string) string { return cutLine(text, maxDiffLine) }
+
+func beside(text string) string { return cutLine("  "+text, maxBeside) }
+
+// cutLine writes one line of so many bytes at the most. Line ends in it are escaped, so that it stays one.
+func cutLine(text string, limit int) string {
+	line := lineEnds.Replace(strings.ToValidUTF8(text, "\ufffd"))
+	if len(line) > limit {
+		line = strings.ToValidUTF8(line[:limit], "") + "…"
 	}
 	return line
 }
+
+var lineEnds = strings.NewReplacer("\n", `\n`, "\r", `\r`)
 
 func severalLines(d *Difference) bool {
 	return strings.Contains(strings.TrimSuffix(d.Baseline.Text, "\n"), "\n") ||
@@ -132,7 +137,7 @@ func listDiff(b, c []jsonval.Value) []string {
 	next := 0  // of b, behind the last step
 	show := func(to int) {
 		for ; shown < to; shown++ {
-			lines = append(lines, diffLine("  ", "", elementText(b[shown])))
+			lines = append(lines, beside(elementText(b[shown])))
 		}
 	}
 	var removed, inserted []string
@@ -153,11 +158,11 @@ func listDiff(b, c []jsonval.Value) []string {
 			show(e.at)
 		}
 		if e.baseline >= 0 {
-			removed = append(removed, diffLine("- ", "", elementText(b[e.baseline])))
+			removed = append(removed, diffLine("- "+elementText(b[e.baseline])))
 			shown = e.baseline + 1
 		}
 		if e.candidate >= 0 {
-			inserted = append(inserted, diffLine("+ ", "", elementText(c[e.candidate])))
+			inserted = append(inserted, diffLine("+ "+elementText(c[e.candidate])))
 		}
 		next = max(next, e.at, e.baseline+1)
 		if len(lines) > maxDiffLines {

@@ -96,7 +96,7 @@ type Example struct {
 	Baseline   *string `json:"baseline"`
 	Candidate  *string `json:"candidate"`
 	// Diff has lines that begin with "-" for the baseline, "+" for the candidate and a space for what is beside them.
-	Diff string `json:"diff,omitempty"`
+	Diff []string `json:"diff,omitempty"`
 }
 
 // A NoiseReport says how a field of a calibrated run, in which every invocation was fired at each target twice,

@@ -66,13 +66,13 @@ func reports() map[string]*compare.Report {
 			Clusters: []compare.Cluster{
 				{Function: "create-order", Path: "/body", Kind: compare.Changed, Trials: 2, Share: 0.2, Cause: "lines are missing",
 					Examples: []compare.Example{{Invocation: "01M83CWNZ61BM2TP999RRP2YT5", Baseline: text(wide), Candidate: text("a"),
-						Diff: "  …\n  " + wide + "\n- one \x1b[31mline\n+ another\n  c"}}},
+						Diff: []string{"  …", "  " + wide, "- one \x1b[31mline", "+ another", "  c"}}}},
 				{Function: "create-order", Path: "/body/l", Kind: compare.Order, Trials: 1, Share: 0.1, Cause: "the same elements in another order",
 					Examples: []compare.Example{{Invocation: "01M83CWNZ61BM2TP999V2QSQCZ", Baseline: text("[1,2]"), Candidate: text("[2,1]"),
-						Diff: "- 1\n  2\n+ 1"}}},
+						Diff: []string{"- 1", "  2", "+ 1"}}}},
 				{Function: "create-order", Path: "/body/n", Kind: compare.Changed, Trials: 1, Share: 0.1, Cause: "another number",
 					Examples: []compare.Example{{Invocation: "01M83CWNZ61BM2TP999V2QSQCZ", Baseline: text("1"), Candidate: text("2"),
-						Diff: "- 1\n+ 2\n  3"}}},
+						Diff: []string{"- 1", "+ 2", "  3"}}}},
 			},
 		},
 		"differs": {

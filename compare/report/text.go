@@ -131,7 +131,7 @@ func (t *text) cluster(n int, c *compare.Cluster) {
 	t.wrapped("    ", "    ", fmt.Sprintf("%s: %s, %s", trials(c.Trials), percent(c.Share), c.Cause))
 	if len(c.Examples) > 0 {
 		e := c.Examples[0]
-		if e.Diff != "" && (c.Kind == compare.Order || tooWide(e.Baseline) || tooWide(e.Candidate)) {
+		if e.Diff != nil && (c.Kind == compare.Order || tooWide(e.Baseline) || tooWide(e.Candidate)) {
 			t.diff(e.Diff)
 		} else {
 			t.value(t.r.Baseline, e.Baseline)
@@ -152,9 +152,9 @@ func (t *text) cluster(n int, c *compare.Cluster) {
 func tooWide(v *string) bool { return v != nil && columns.StringWidth(printable(*v)) > valueWidth }
 
 // diff writes the neighbourhood of a difference.
-func (t *text) diff(diff string) {
+func (t *text) diff(lines []string) {
 	t.printf("      - %s  + %s\n", cut(t.r.Baseline, 20), cut(t.r.Candidate, 20))
-	for line := range strings.SplitSeq(diff, "\n") {
+	for _, line := range lines {
 		t.printf("      %s\n", cut(line, width-6))
 	}
 }
