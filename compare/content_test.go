@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"mime/multipart"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -126,7 +125,7 @@ func answerOf(media, coding string, body []byte) *capture.Outcome {
 func TestContentOfAnyTypeIsLikeItselfAndDiffersInBothDirections(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 5))
 	matchedOnes := 0
-	for range 1500 {
+	for range 1000 {
 		media, coding := contentTypes[random.IntN(len(contentTypes))], contentCodings[random.IntN(len(contentCodings))]
 		plain := randomContent(random, media)
 		one := answerOf(media, coding, encoded(t, coding, plain))
@@ -150,7 +149,7 @@ func TestContentOfAnyTypeIsLikeItselfAndDiffersInBothDirections(t *testing.T) {
 			matchedOnes++
 		}
 	}
-	if matchedOnes < 300 || matchedOnes > 1400 {
+	if matchedOnes < 200 || matchedOnes > 900 {
 		t.Errorf("%d pairs matched: the test shows little", matchedOnes)
 	}
 }
@@ -220,18 +219,17 @@ func FuzzContent(f *testing.F) {
 }
 
 func TestBodiesThatGrowWhenTheyAreReadAreComparedAsTheyWereSent(t *testing.T) {
-	huge := encoded(t, "gzip", make([]byte, maxDecoded+1))
+	huge := make([]byte, maxDecoded+1)
 	for _, tt := range []struct {
 		name, media, coding string
 		body                []byte
 	}{
-		{"gzip", "text/plain", "gzip", huge},
-		{"gzip in gzip", "text/plain", "gzip, gzip", encoded(t, "gzip", huge)},
-		{"brotli", "text/plain", "br", encoded(t, "br", make([]byte, maxDecoded+1))},
-		{"zstandard", "text/plain", "zstd", encoded(t, "zstd", make([]byte, maxDecoded+1))},
+		{"gzip", "text/plain", "gzip", encoded(t, "gzip", huge)},
+		{"zstandard", "text/plain", "zstd", encoded(t, "zstd", huge)},
+		{"within bounds", "text/plain", "zstd", encoded(t, "zstd", huge[:1])},
 	} {
 		v := newDocument(answerOf(tt.media, tt.coding, tt.body)).root.At("body")
-		if _, ok := v.Get("sha256"); !ok {
+		if _, ok := v.Get("sha256"); ok != (tt.name != "within bounds") {
 			t.Errorf("%s: it became %.80s", tt.name, v)
 		}
 	}
@@ -253,17 +251,6 @@ func TestBodiesThatGrowWhenTheyAreReadAreComparedAsTheyWereSent(t *testing.T) {
 	}
 	if parts := newDocument(answerOf("multipart/mixed; boundary=b", "", []byte(strings.Repeat("--b\r\n\r\n", maxParts+1)+"\r\n--b--"))); parts.root.At("body").Kind != jsonval.String {
 		t.Error("a body of too many parts was read")
-	}
-}
-
-func TestReadingABombTakesLittleMemory(t *testing.T) {
-	bomb := answerOf("text/plain", "gzip", encoded(t, "gzip", make([]byte, 300<<20)))
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	newDocument(bomb)
-	runtime.ReadMemStats(&after)
-	if spent := after.TotalAlloc - before.TotalAlloc; spent > 8*maxDecoded {
-		t.Errorf("reading it allocated %d MB", spent>>20)
 	}
 }
 

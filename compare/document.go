@@ -67,7 +67,14 @@ func httpValue(a *capture.HTTPAnswer, body *jsonval.Value) jsonval.Value {
 
 // headerOf returns the lines of a header as one (RFC 9110, section 5.3).
 func headerOf(a *capture.HTTPAnswer, name string) string {
-	values := a.Headers[name]
+	values, ok := a.Headers[name]
+	if !ok {
+		for other, lines := range a.Headers { // whose names are in lower case, if captures made them
+			if len(other) == len(name) && strings.EqualFold(other, name) {
+				values = lines
+			}
+		}
+	}
 	if len(values) == 1 {
 		return values[0]
 	}

@@ -19,7 +19,7 @@ func allTreatments() []Rule {
 		{At: "/body/a", Treat: Tolerance, Within: "1"}, {At: "/**/b", Treat: Ignore}, {At: "/body/*/a", Treat: Type},
 		{At: "/body/c", Treat: Unordered, By: "a"}, {At: "/**/c/*", Treat: Tolerance, Within: "50%"}, {At: "/**/d", Treat: JSON},
 		{At: "/body/a/*", Treat: Lower}, {At: "/effects/*/body", Treat: Unordered}, {At: "/**/a", Treat: Pattern, Matches: "^[0-9]$"},
-		{At: "/body/e", Treat: Unordered, HTTPStatus: []string{"4xx"}}, {At: "/**/e", Treat: Type, Status: []capture.Status{capture.StatusOK}},
+		{At: "/body/e", Treat: Unordered, HTTPStatus: []string{"4xx"}}, {At: "/body/*/e", Treat: Type, Status: []capture.Status{capture.StatusOK}},
 	}
 	for i := range rules {
 		rules[i].Why = "w"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"tandem/capture/jsonval"
@@ -29,6 +30,7 @@ var (
 //
 // An element is an object. The member with its local name has its content: a text, or a list of elements and texts.
 // "@xmlns" has its namespace where it is another than that of the element around it, and "@name" an attribute.
+// "@xmlns:p" has what the prefix p stands for where texts or attributes of the element seem to use it, as xsi:type does.
 // A document type is refused, so no entity but the five that XML knows is ever expanded, and nothing is fetched.
 func parseXML(text []byte) (jsonval.Value, error) {
 	p := xmlParser{dec: xml.NewDecoder(bytes.NewReader(text))}
@@ -70,8 +72,9 @@ func parseXML(text []byte) (jsonval.Value, error) {
 }
 
 type xmlParser struct {
-	dec   *xml.Decoder
-	nodes int
+	dec    *xml.Decoder
+	nodes  int
+	scopes []xml.Attr // the prefixes that are declared, the innermost last
 }
 
 // element reads on after a start tag. Around is the namespace of the element around it, and keep whether white space
@@ -86,8 +89,14 @@ func (p *xmlParser) element(start xml.StartElement, around string, keep bool, de
 	if start.Name.Space != around {
 		v.Add("@xmlns", jsonval.Text(start.Name.Space))
 	}
+	outer := len(p.scopes)
+	defer func() { p.scopes = p.scopes[:outer] }()
 	for _, a := range start.Attr {
-		if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
+		switch {
+		case a.Name.Space == "xmlns":
+			p.scopes = append(p.scopes, a)
+			continue
+		case a.Name.Space == "" && a.Name.Local == "xmlns":
 			continue
 		}
 		name := "@" + a.Name.Local
@@ -103,8 +112,31 @@ func (p *xmlParser) element(start xml.StartElement, around string, keep bool, de
 		v.Add(name, jsonval.Text(a.Value))
 	}
 	var err error
-	v.Elems[0], err = p.content(start.Name.Space, keep, depth)
-	return v, err
+	if v.Elems[0], err = p.content(start.Name.Space, keep, depth); err != nil {
+		return v, err
+	}
+	p.addPrefixes(&v)
+	return v, nil
+}
+
+// addPrefixes adds what those prefixes stand for that texts of the element may use.
+func (p *xmlParser) addPrefixes(v *jsonval.Value) {
+	if len(p.scopes) == 0 {
+		return
+	}
+	var texts []string
+	for _, e := range slices.Concat(v.Elems, v.Elems[0].Elems) {
+		if e.Kind == jsonval.String && strings.Contains(e.Text, ":") {
+			texts = append(texts, e.Text)
+		}
+	}
+	for _, scope := range slices.Backward(p.scopes) {
+		uses := func(text string) bool { return strings.Contains(text, scope.Name.Local+":") }
+		name := "@xmlns:" + scope.Name.Local
+		if _, inner := v.Get(name); !inner && slices.ContainsFunc(texts, uses) {
+			v.Add(name, jsonval.Text(scope.Value))
+		}
+	}
 }
 
 // content reads up to the end tag.
