@@ -372,9 +372,6 @@ func parseTexts(b, c *jsonval.Value) (x, y jsonval.Value, ok bool) {
 	if errX == nil && errY == nil {
 		return x, y, true
 	}
-	if errX == nil || errY == nil {
-		return x, y, false
-	}
 	x, okX := parseBase64(b.Text)
 	y, okY := parseBase64(c.Text)
 	return x, y, okX && okY
