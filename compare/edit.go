@@ -32,9 +32,9 @@ func edits(b, c []jsonval.Value) []edit {
 	})
 }
 
-// alignment puts two lists side by side, given their lengths and which elements are the same. Within a stretch without
-// the same elements the first goes with the first. Past the ends that the lists have in common it looks for up to limit
-// removals and insertions, and beyond that compares by position.
+// alignment puts two lists side by side, given their lengths and which elements are the same. Within a stretch
+// without the same elements the first goes with the first. Past the ends that the lists have in common it looks for
+// up to limit removals and insertions, and beyond that compares by position.
 func alignment(b, c, limit int, same func(i, j int) bool) []edit {
 	list := make([]edit, 0, max(b, c))
 	i, j := 0, 0

@@ -53,8 +53,8 @@ func headerText(name, text string, body *jsonval.Value) string {
 	}
 }
 
-// mediaType writes a media type, whose own letters and whose charset's have no case and whose parameters have no order
-// (RFC 9110, section 8.3.1). The boundary of a body that was read by its parts is left out.
+// mediaType writes a media type, whose own letters and whose charset's have no case and whose parameters have no
+// order (RFC 9110, section 8.3.1). The boundary of a body that was read by its parts is left out.
 func mediaType(text string, parts bool) string {
 	if text == "application/json" { // by far the most common one needs no parsing
 		return text
@@ -75,8 +75,8 @@ func mediaType(text string, parts bool) string {
 	return text
 }
 
-// listItems splits a list (RFC 9110, section 5.6.1) at the commas outside of quoted strings and of <URIs>. Empty items
-// are none. It returns nil for what is no list, because it ends within one of these.
+// listItems splits a list (RFC 9110, section 5.6.1) at the commas outside of quoted strings and of <URIs>. Empty
+// items are none. It returns nil for what is no list, because it ends within one of these.
 func listItems(text string) []string { return splitOutside(text, ',') }
 
 func splitOutside(text string, at byte) (items []string) {

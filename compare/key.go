@@ -11,9 +11,9 @@ var keyNames = []string{
 	"id", "_id", "Id", "ID", "@id", "uuid", "key", "Key", "sku", "messageId", "code", "name", "Name",
 }
 
-// partnersByKey returns, for each element of b, the index of c's element of the same name, or -1. It fails where there
-// is no member by which all elements can be told apart, or where no element of one list is one of the other, as when
-// each side has generated its names.
+// partnersByKey returns, for each element of b, the index of c's element of the same name, or -1. It fails where
+// there is no member by which all elements can be told apart, or where no element of one list is one of the other, as
+// when each side has generated its names.
 func partnersByKey(b, c []jsonval.Value, names []string) (partner []int, ok bool) {
 	if len(b) == 0 || len(c) == 0 || b[0].Kind != jsonval.Object {
 		return nil, false

@@ -18,9 +18,9 @@ const (
 	lead         = 30  // bytes of a long text before where the two part
 )
 
-// neighbourhood shows a difference as lines that begin with "-" for the baseline, "+" for the candidate and a space for
-// what is around them: the members or elements beside the place, the lines beside those of a text that changed, or the
-// elements of a list that came in another order. It is nil where it would show no more than the two values do.
+// neighbourhood shows a difference as lines that begin with "-" for the baseline, "+" for the candidate and a space
+// for what is around them: the members or elements beside the place, the lines beside those of a text that changed,
+// or the elements of a list that came in another order. It is nil where it would show no more than the two values do.
 //
 // It is the same in every process, which the diffs of go-cmp are not meant to be.
 func neighbourhood(d *Difference) (lines []string) {

@@ -108,7 +108,8 @@ func (r *reconciler) reconcile(p *place, path string, b, c *jsonval.Value) {
 	}
 }
 
-// elements reconciles two lists: element by element or, where one list is longer, each with the one that it goes with.
+// elements reconciles two lists: element by element or, where one list is longer, each with the one that it goes
+// with.
 func (r *reconciler) elements(p *place, path string, b, c *jsonval.Value) {
 	rule := p.unordered()
 	if rule != nil {
@@ -284,8 +285,8 @@ func (r *reconciler) reorder(p *place, b, c *jsonval.Value) bool {
 	return moved && all
 }
 
-// assignByKey pairs up elements that have no partner by the member that names them: the rule's, else one that is known
-// to. Which these are matters to how a difference is told, and to no verdict.
+// assignByKey pairs up elements that have no partner by the member that names them: the rule's, else one that is
+// known to. Which these are matters to how a difference is told, and to no verdict.
 func (r *reconciler) assignByKey(by string, partner []int, b, c []jsonval.Value) {
 	freeB, freeC := free(partner, len(c))
 	x, y := pick(b, freeB), pick(c, freeC)

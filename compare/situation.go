@@ -10,8 +10,8 @@ import (
 	"tandem/replay"
 )
 
-// A situation is what decides, beside the path, which rules apply to a trial. A status is empty where the two outcomes
-// do not have it in common, or have none.
+// A situation is what decides, beside the path, which rules apply to a trial. A status is empty where the two
+// outcomes do not have it in common, or have none.
 type situation struct {
 	function string
 	trigger  capture.Trigger
@@ -38,8 +38,9 @@ func (c *rule) appliesIn(at situation) bool {
 		return false
 	}
 	for i := range at.statuses {
+		has := func(named string) bool { return hasStatus(named, at.http[i]) }
 		if len(c.Status) > 0 && !slices.Contains(c.Status, at.statuses[i]) ||
-			len(c.HTTPStatus) > 0 && !slices.ContainsFunc(c.HTTPStatus, func(s string) bool { return hasStatus(s, at.http[i]) }) {
+			len(c.HTTPStatus) > 0 && !slices.ContainsFunc(c.HTTPStatus, has) {
 			return false
 		}
 	}

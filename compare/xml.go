@@ -30,8 +30,9 @@ var (
 //
 // An element is an object. The member with its local name has its content: a text, or a list of elements and texts.
 // "@xmlns" has its namespace where it is another than that of the element around it, and "@name" an attribute.
-// "@xmlns:p" has what the prefix p stands for where texts or attributes of the element seem to use it, as xsi:type does.
-// A document type is refused, so no entity but the five that XML knows is ever expanded, and nothing is fetched.
+// "@xmlns:p" has what the prefix p stands for where texts or attributes of the element seem to use it, as xsi:type
+// does. A document type is refused, so no entity but the five that XML knows is ever expanded, and nothing is
+// fetched.
 func parseXML(text []byte) (jsonval.Value, error) {
 	p := xmlParser{dec: xml.NewDecoder(bytes.NewReader(text))}
 	p.dec.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // it is decoded
