@@ -121,6 +121,8 @@ var changes = []change{
 	{"a plus for a space", func(b, c jsonval.Value) bool {
 		return bothTexts(b, c) && strings.Contains(b.Text, " ") && strings.ReplaceAll(b.Text, " ", "+") == c.Text
 	}},
+	{"lines are missing", fewerLines},
+	{"more lines", moreLines},
 	{"the end is cut off", func(b, c jsonval.Value) bool {
 		return bothTexts(b, c) && c.Text != "" && strings.HasPrefix(b.Text, c.Text)
 	}},

@@ -97,29 +97,45 @@ func (c *clusterer) add(function, invocation string, found []Difference) {
 				g.also[p] = true
 			}
 		}
-		g.example(Example{
+		e := Example{
 			Invocation: invocation, Path: d.Path, Key: d.Key,
 			Baseline: shown(d, d.Baseline), Candidate: shown(d, d.Candidate),
-		})
+		}
+		if g.wants(e) {
+			e.Diff = neighbourhood(&d)
+			g.example(e)
+		}
 	}
 }
 
-// example keeps the examples with the smallest invocation IDs, one a trial.
-func (g *gathering) example(e Example) {
-	order := func(a, b Example) int {
-		return cmp.Or(cmp.Compare(a.Invocation, b.Invocation), cmp.Compare(a.Path, b.Path))
+// wants reports whether e is an example to keep: those with the smallest invocation IDs are, one a trial.
+func (g *gathering) wants(e Example) bool {
+	if i := g.exampleOf(e.Invocation); i >= 0 {
+		return compareExamples(e, g.examples[i]) < 0
 	}
-	if i := slices.IndexFunc(g.examples, func(o Example) bool { return o.Invocation == e.Invocation }); i >= 0 {
-		if order(e, g.examples[i]) < 0 {
-			g.examples[i] = e
-		}
+	return len(g.examples) < maxExamples || compareExamples(e, g.examples[maxExamples-1]) < 0
+}
+
+// example keeps an example that is wanted.
+func (g *gathering) example(e Example) {
+	if !g.wants(e) {
 		return
 	}
-	i, _ := slices.BinarySearchFunc(g.examples, e, order)
-	if i < maxExamples {
-		g.examples = slices.Insert(g.examples, i, e)
-		g.examples = g.examples[:min(len(g.examples), maxExamples)]
+	if i := g.exampleOf(e.Invocation); i >= 0 {
+		g.examples[i] = e
+		return
 	}
+	i, _ := slices.BinarySearchFunc(g.examples, e, compareExamples)
+	g.examples = slices.Insert(g.examples, i, e)
+	g.examples = g.examples[:min(len(g.examples), maxExamples)]
+}
+
+func (g *gathering) exampleOf(invocation string) int {
+	return slices.IndexFunc(g.examples, func(e Example) bool { return e.Invocation == invocation })
+}
+
+func compareExamples(a, b Example) int {
+	return cmp.Or(cmp.Compare(a.Invocation, b.Invocation), cmp.Compare(a.Path, b.Path))
 }
 
 func (c *clusterer) merge(other *clusterer) {

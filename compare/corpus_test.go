@@ -21,6 +21,7 @@ import (
 // "inconclusive" or "unreplayable".
 type labelled struct {
 	Name, Reason        string
+	Trigger             capture.Trigger
 	Baseline, Candidate *capture.Outcome
 	Rules               []Rule
 	Want                []string
@@ -56,14 +57,16 @@ func corpus(t testing.TB) map[string][]labelled {
 }
 
 // judged compares two outcomes and says what was found as the corpus does.
-func judged(t testing.TB, rules []Rule, b, c *capture.Outcome) (found []string) {
+func judged(t testing.TB, l labelled, b, c *capture.Outcome) (found []string) {
 	t.Helper()
+	rules := l.Rules
 	set, err := newRuleSet(rules)
 	if err != nil {
 		t.Fatal(err)
 	}
 	j := judge{baseline: "lambda", candidate: "functions", rules: set}
-	trial := &replay.Trial{Invocation: "i", Function: "f", Outcomes: map[string]*capture.Outcome{"lambda": b, "functions": c}}
+	trial := &replay.Trial{Invocation: "i", Function: "f", Trigger: l.Trigger,
+		Outcomes: map[string]*capture.Outcome{"lambda": b, "functions": c}}
 	r := j.compare(trial, newTally(len(rules)))
 	switch r.class {
 	case inconclusive:
@@ -91,7 +94,7 @@ func TestTheCorpusIsJudgedAsLabelled(t *testing.T) {
 			}
 			names[theme+l.Name] = true
 			t.Run(filepath.Base(theme)+"/"+l.Name, func(t *testing.T) {
-				got := judged(t, l.Rules, l.Baseline, l.Candidate)
+				got := judged(t, l, l.Baseline, l.Candidate)
 				slices.Sort(got)
 				slices.Sort(l.Want)
 				if !slices.Equal(got, l.Want) {
@@ -100,7 +103,7 @@ func TestTheCorpusIsJudgedAsLabelled(t *testing.T) {
 			})
 		}
 	}
-	if cases < 80 {
+	if cases < 390 {
 		t.Errorf("the corpus has %d cases", cases)
 	}
 }
@@ -132,7 +135,7 @@ func TestSwappedSidesMirrorTheCorpus(t *testing.T) {
 			if slices.ContainsFunc(l.Rules, func(r Rule) bool { return r.Treat == Map }) {
 				continue // a map has a direction
 			}
-			there, back := judged(t, l.Rules, l.Baseline, l.Candidate), judged(t, l.Rules, l.Candidate, l.Baseline)
+			there, back := judged(t, l, l.Baseline, l.Candidate), judged(t, l, l.Candidate, l.Baseline)
 			if !maps.Equal(kindsOf(there, true), kindsOf(back, false)) {
 				t.Errorf("%s: %s: %q, but swapped %q", theme, l.Name, there, back)
 			}
@@ -144,7 +147,7 @@ func TestAnOutcomeIsLikeItselfReadAgain(t *testing.T) {
 	for theme, list := range corpus(t) {
 		for _, l := range list {
 			for _, o := range []*capture.Outcome{l.Baseline, l.Candidate} {
-				got := judged(t, l.Rules, o, reread(t, o))
+				got := judged(t, l, o, reread(t, o))
 				if len(got) > 0 && got[0] != "inconclusive" && got[0] != "unreplayable" {
 					t.Errorf("%s: %s: an outcome and itself: %q", theme, l.Name, got)
 				}

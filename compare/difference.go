@@ -34,35 +34,53 @@ type Difference struct {
 	Note string
 	// Also are further places in the trial with the same disagreement, and its consequences.
 	Also []string
+	// around is where the place is in the baseline, for whoever wants to see the neighbourhood.
+	around surroundings
+}
+
+// surroundings are an object or a list and the index of one of its members or elements, or the index at which what
+// only the candidate has would be. The container is nil where there is none.
+type surroundings struct {
+	in *jsonval.Value
+	at int
 }
 
 // explain returns the differences between two values. It returns none exactly when they are equal.
 func explain(path string, b, c jsonval.Value) []Difference {
+	return explainer{keyNames}.explain(path, b, c, surroundings{})
+}
+
+// An explainer finds the differences between two values. Its keys are the names of members that name an element of a
+// list.
+type explainer struct{ keys []string }
+
+func (x explainer) explain(path string, b, c jsonval.Value, around surroundings) []Difference {
 	if jsonval.Equal(b, c) {
 		return nil
 	}
 	switch {
 	case b.Kind != c.Kind:
-		return []Difference{{Path: path, Kind: TypeOf, Baseline: &b, Candidate: &c}}
+		return []Difference{{Path: path, Kind: TypeOf, Baseline: &b, Candidate: &c, around: around}}
 	case b.Kind == jsonval.Object:
-		return explainMembers(path, b, c)
+		return x.members(path, b, c)
 	case b.Kind == jsonval.Array:
-		return explainElements(path, b, c)
+		return x.elements(path, b, c)
 	default:
-		return []Difference{{Path: path, Kind: Changed, Baseline: &b, Candidate: &c}}
+		return []Difference{{Path: path, Kind: Changed, Baseline: &b, Candidate: &c, around: around}}
 	}
 }
 
-func explainMembers(path string, b, c jsonval.Value) []Difference {
+func (x explainer) members(path string, b, c jsonval.Value) []Difference {
 	var found []Difference
 	pairs := partnersOf(&b, &c)
 	for i, name := range b.Names {
 		if j := pairs.of(i); j >= 0 {
 			if !jsonval.Equal(b.Elems[i], c.Elems[j]) {
-				found = append(found, explain(child(path, name), b.Elems[i], c.Elems[j])...)
+				found = append(found, x.explain(child(path, name), b.Elems[i], c.Elems[j], surroundings{&b, i})...)
 			}
 		} else {
-			found = append(found, Difference{Path: child(path, name), Kind: Missing, Baseline: &b.Elems[i]})
+			found = append(found,
+				Difference{Path: child(path, name), Kind: Missing, Baseline: &b.Elems[i], around: surroundings{&b, i}})
 		}
 	}
 	extra := pairs.unpartnered(len(c.Names))
@@ -78,31 +96,51 @@ func explainMembers(path string, b, c jsonval.Value) []Difference {
 		if known[c.Names[j]] {
 			kind = Duplicate
 		}
-		found = append(found, Difference{Path: child(path, c.Names[j]), Kind: kind, Candidate: &c.Elems[j]})
+		found = append(found, Difference{Path: child(path, c.Names[j]), Kind: kind, Candidate: &c.Elems[j],
+			around: surroundings{&b, min(j, len(b.Names))}})
 	}
 	return found
 }
 
-func explainElements(path string, b, c jsonval.Value) []Difference {
+func (x explainer) elements(path string, b, c jsonval.Value) []Difference {
 	if sameElements(b.Elems, c.Elems) {
 		return []Difference{{Path: path, Kind: Order, Baseline: &b, Candidate: &c}}
 	}
 	var found []Difference
-	for _, e := range edits(b.Elems, c.Elems) {
+	script, ordered := x.script(b.Elems, c.Elems)
+	next := 0 // the baseline's element behind the edit before
+	for _, e := range script {
 		switch {
 		case e.candidate < 0:
-			found = append(found, Difference{Path: childAt(path, e.baseline), Kind: Missing, Baseline: &b.Elems[e.baseline]})
+			found = append(found, Difference{Path: childAt(path, e.baseline), Kind: Missing,
+				Baseline: &b.Elems[e.baseline], around: surroundings{&b, e.baseline}})
 		case e.baseline < 0:
 			kind := Extra
 			if slices.ContainsFunc(b.Elems, func(v jsonval.Value) bool { return jsonval.Equal(v, c.Elems[e.candidate]) }) {
 				kind = Duplicate
 			}
-			found = append(found, Difference{Path: childAt(path, e.candidate), Kind: kind, Candidate: &c.Elems[e.candidate]})
+			found = append(found, Difference{Path: childAt(path, e.candidate), Kind: kind,
+				Candidate: &c.Elems[e.candidate], around: surroundings{&b, min(max(next, e.candidate), len(b.Elems))}})
 		default:
-			found = append(found, explain(childAt(path, e.baseline), b.Elems[e.baseline], c.Elems[e.candidate])...)
+			found = append(found, x.explain(childAt(path, e.baseline), b.Elems[e.baseline], c.Elems[e.candidate],
+				surroundings{&b, e.baseline})...)
 		}
+		next = max(next, e.baseline+1)
+	}
+	if !ordered {
+		found = append(found, Difference{Path: path, Kind: Order, Baseline: &b, Candidate: &c})
 	}
 	return found
+}
+
+// script returns the steps from one list to another. Where elements have names they go together by these; ordered is
+// false when such elements came in another order.
+func (x explainer) script(b, c []jsonval.Value) (script []edit, ordered bool) {
+	partner, ok := partnersByKey(b, c, x.keys)
+	if !ok {
+		return edits(b, c), true
+	}
+	return keyedScript(b, c, partner)
 }
 
 // sameElements reports whether two lists hold equal elements, each as often, in whatever order.

@@ -1,9 +1,6 @@
 package compare
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"mime"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,13 +22,19 @@ func newDocument(o *capture.Outcome) document {
 	root.Add("status", jsonval.Text(string(o.Status)))
 	// What a failed invocation is answered with is the platform's, not the function's.
 	if answered := o.Status == capture.StatusOK; answered && o.HTTP != nil {
-		root.Add("http", httpValue(o.HTTP))
+		var body jsonval.Value
 		if len(o.HTTP.Body.Bytes()) > 0 {
-			root.Add("body", bodyValue(o.HTTP.Body))
+			body = content{
+				o.HTTP.Body, headerOf(o.HTTP, "content-type"), headerOf(o.HTTP, "content-encoding"),
+			}.value()
+		}
+		root.Add("http", httpValue(o.HTTP, &body))
+		if len(o.HTTP.Body.Bytes()) > 0 {
+			root.Add("body", body)
 		}
 	}
 	if answered := o.Status == capture.StatusOK; answered && o.Result != nil {
-		root.Add("result", bodyValue(o.Result))
+		root.Add("result", content{body: o.Result}.value())
 	}
 	if len(o.Records) > 0 {
 		records := jsonval.Value{Kind: jsonval.Object}
@@ -50,16 +53,10 @@ func newDocument(o *capture.Outcome) document {
 	return doc
 }
 
-func httpValue(a *capture.HTTPAnswer) jsonval.Value {
+func httpValue(a *capture.HTTPAnswer, body *jsonval.Value) jsonval.Value {
 	v := object(3)
 	v.Add("status", jsonval.Int(a.Status))
-	headers := object(len(a.Headers))
-	for _, name := range sortedKeys(a.Headers) {
-		if values := a.Headers[name]; len(values) > 0 {
-			headers.Add(strings.ToLower(name), jsonval.Text(headerText(name, values)))
-		}
-	}
-	v.Add("headers", headers)
+	v.Add("headers", headersValue(a.Headers, body))
 	cookies := object(len(a.Cookies))
 	for _, c := range a.Cookies { // a name may be set more than once
 		cookies.Add(c.Name, cookieValue(c))
@@ -68,69 +65,20 @@ func httpValue(a *capture.HTTPAnswer) jsonval.Value {
 	return v
 }
 
-// cookieValue has a cookie's attributes, whose names have no case, and neither has the value of SameSite (RFC
-// 6265bis, section 5.6.7).
-func cookieValue(c capture.Cookie) jsonval.Value {
-	attributes := make(map[string]string, len(c.Attributes))
-	for name, value := range c.Attributes {
-		if name = strings.ToLower(name); name == "samesite" {
-			value = strings.ToLower(value)
+// headerOf returns the lines of a header as one (RFC 9110, section 5.3).
+func headerOf(a *capture.HTTPAnswer, name string) string {
+	values, ok := a.Headers[name]
+	if !ok {
+		for other, lines := range a.Headers { // whose names are in lower case, if captures made them
+			if len(other) == len(name) && strings.EqualFold(other, name) {
+				values = lines
+			}
 		}
-		attributes[name] = value
 	}
-	v := textObject(attributes)
-	v.Add("value", jsonval.Text(c.Value))
-	return v
-}
-
-// headerText joins the lines of one header, which RFC 9110, section 5.3, makes equal to one line with commas. A media
-// type is written in one way.
-func headerText(name string, values []string) string {
-	text := strings.Join(values, ", ")
-	if text == "application/json" { // by far the most common one needs no parsing
-		return text
+	if len(values) == 1 {
+		return values[0]
 	}
-	if !strings.EqualFold(name, "Content-Type") {
-		return text
-	}
-	media, params, err := mime.ParseMediaType(text)
-	if err != nil {
-		return text
-	}
-	if charset, ok := params["charset"]; ok {
-		params["charset"] = strings.ToLower(charset)
-	}
-	if formatted := mime.FormatMediaType(media, params); formatted != "" {
-		return formatted
-	}
-	return text
-}
-
-// bodyValue is JSON by its contents, text as a string, and bytes as their length and hash. JSON that is a bare
-// string keeps its quotes, which tell it from text.
-func bodyValue(b *capture.Body) jsonval.Value {
-	switch {
-	case b == nil:
-		return jsonval.Value{}
-	case b.JSON != nil:
-		v, err := jsonval.Parse(b.JSON)
-		switch {
-		case err != nil:
-			return jsonval.Text(string(b.JSON))
-		case v.Kind == jsonval.String:
-			return jsonval.Text(v.String())
-		}
-		return v
-	case b.Text != nil:
-		return jsonval.Text(*b.Text)
-	case utf8.Valid(b.Base64):
-		return jsonval.Text(string(b.Base64))
-	}
-	sum := sha256.Sum256(b.Base64)
-	v := jsonval.Value{Kind: jsonval.Object}
-	v.Add("bytes", jsonval.Int(len(b.Base64)))
-	v.Add("sha256", jsonval.Text(hex.EncodeToString(sum[:])))
-	return v
+	return strings.Join(values, ", ")
 }
 
 func effectValue(e *capture.Effect) jsonval.Value {
@@ -138,11 +86,24 @@ func effectValue(e *capture.Effect) jsonval.Value {
 	v.Add("key", jsonval.Text(e.Key))
 	v.Add("kind", jsonval.Text(string(e.Kind)))
 	v.Add("resource", jsonval.Text(e.Resource))
+	var body jsonval.Value
 	if len(e.Body.Bytes()) > 0 {
-		v.Add("body", bodyValue(e.Body))
+		body = content{e.Body, e.Attributes["content-type"], e.Attributes["content-encoding"]}.value()
+		v.Add("body", body)
 	}
 	if len(e.Attributes) > 0 {
-		v.Add("attributes", textObject(e.Attributes))
+		v.Add("attributes", attributesValue(e.Attributes, &body))
+	}
+	return v
+}
+
+// attributesValue has an effect's attributes. Its media type is compared as a header is; all else is text.
+func attributesValue(attributes map[string]string, body *jsonval.Value) jsonval.Value {
+	v := textObject(attributes)
+	for i, name := range v.Names {
+		if name == "content-type" {
+			v.Elems[i].Text = mediaType(v.Elems[i].Text, isForm(body, partsForm))
+		}
 	}
 	return v
 }

@@ -10,24 +10,38 @@ import (
 // -1).
 type edit struct{ baseline, candidate int }
 
-// maxEdits is up to how many removals and insertions a minimal script is looked for, past what the lists have in
-// common at both ends. Beyond it, elements are compared by position.
-const maxEdits = 500
+const (
+	// maxEdits is up to how many removals and insertions a minimal script is looked for, past what the lists have in
+	// common at both ends. Beyond it, elements are compared by position.
+	maxEdits = 500
+	// maxRuledEdits is the same where rules say which elements are the same, which takes longer to tell.
+	maxRuledEdits = 100
+)
 
 // edits returns the steps from one list to another, so that one insertion is one edit and not a change of all that
-// comes after. Within a stretch without common elements the first goes with the first.
+// comes after.
 func edits(b, c []jsonval.Value) []edit {
 	idB, idC, distinct := identify(b, c)
-	start := 0
-	for start < min(len(b), len(c)) && idB[start] == idC[start] {
-		start++
+	limit := maxEdits
+	if distinct <= 1 {
+		limit = 0
 	}
-	endB, endC := len(b), len(c)
-	for endB > start && endC > start && idB[endB-1] == idC[endC-1] {
-		endB, endC = endB-1, endC-1
+	script := alignment(len(b), len(c), limit, func(i, j int) bool { return idB[i] == idC[j] })
+	return slices.DeleteFunc(script, func(e edit) bool {
+		return e.baseline >= 0 && e.candidate >= 0 && idB[e.baseline] == idC[e.candidate]
+	})
+}
+
+// alignment puts two lists side by side, given their lengths and which elements are the same. Within a stretch
+// without the same elements the first goes with the first. Past the ends that the lists have in common it looks for
+// up to limit removals and insertions, and beyond that compares by position.
+func alignment(b, c, limit int, same func(i, j int) bool) []edit {
+	list := make([]edit, 0, max(b, c))
+	i, j := 0, 0
+	together := func() {
+		list = append(list, edit{i, j})
+		i, j = i+1, j+1
 	}
-	var script []edit
-	i, j := start, start
 	gap := func(toB, toC int) {
 		for i < toB || j < toC {
 			e := edit{-1, -1}
@@ -39,19 +53,28 @@ func edits(b, c []jsonval.Value) []edit {
 				e.candidate = j
 				j++
 			}
-			script = append(script, e)
+			list = append(list, e)
 		}
 	}
-	if distinct > 1 {
-		for _, same := range common(idB[start:endB], idC[start:endC]) {
-			gap(start+same.baseline, start+same.candidate)
-			i, j = i+1, j+1
+	for i < min(b, c) && same(i, j) {
+		together()
+	}
+	start, endB, endC := i, b, c
+	for endB > start && endC > start && same(endB-1, endC-1) {
+		endB, endC = endB-1, endC-1
+	}
+	if limit > 0 {
+		inside := func(i, j int) bool { return same(start+i, start+j) }
+		for _, e := range common(endB-start, endC-start, limit, inside) {
+			gap(start+e.baseline, start+e.candidate)
+			together()
 		}
 	}
 	gap(endB, endC)
-	return slices.DeleteFunc(script, func(e edit) bool { // by position, equal elements may have met
-		return e.baseline >= 0 && e.candidate >= 0 && idB[e.baseline] == idC[e.candidate]
-	})
+	for i < b {
+		together()
+	}
+	return list
 }
 
 // identify numbers the elements of two lists so that equal ones have one number.
@@ -79,23 +102,23 @@ func identify(b, c []jsonval.Value) (idB, idC []int, distinct int) {
 	return number(b), number(c), len(values)
 }
 
-// common returns a longest common subsequence of two lists, or none when it would take more than maxEdits edits to
-// get from one to the other. It is the greedy algorithm of E. Myers, "An O(ND) Difference Algorithm and Its
-// Variations".
-func common(b, c []int) []edit {
-	limit := min(len(b)+len(c), maxEdits)
+// common returns a longest common subsequence of two lists, given by their lengths, or none when it would take more
+// than limit edits to get from one to the other. It is the greedy algorithm of E. Myers, "An O(ND) Difference
+// Algorithm and Its Variations".
+func common(b, c, limit int, same func(i, j int) bool) []edit {
+	limit = min(b+c, limit)
 	furthest := make([]int, 2*limit+3) // by diagonal b-c, from limit+1
 	var trace [][]int
 	for d := 0; d <= limit; d++ {
 		trace = append(trace, slices.Clone(furthest))
 		for k := -d; k <= d; k += 2 {
 			x := reach(furthest, limit+1+k, k == -d, k == d)
-			for x < len(b) && x-k < len(c) && b[x] == c[x-k] {
+			for x < b && x-k < c && same(x, x-k) {
 				x++
 			}
 			furthest[limit+1+k] = x
-			if x >= len(b) && x-k >= len(c) {
-				return backtrack(trace, len(b), len(c), limit)
+			if x >= b && x-k >= c {
+				return backtrack(trace, b, c, limit)
 			}
 		}
 	}

@@ -311,7 +311,7 @@ func effectName(e *jsonval.Value) string { return member(e, "kind") + " " + memb
 func (a *aligner) aliases(names *renaming) (found []aliasPair) {
 	for _, p := range a.pairs {
 		if below := a.placeOf(p.baseline); below != nil && p.baseline >= 0 && p.candidate >= 0 {
-			walk := reconciler{names: names, wild: true, found: func(p aliasPair) { found = append(found, p) }}
+			walk := reconciler{names: names, wild: true, keys: keyNames, found: func(p aliasPair) { found = append(found, p) }}
 			walk.reconcile(below, childAt("/effects", p.baseline), &a.b[p.baseline], &a.c[p.candidate])
 		}
 	}
@@ -343,7 +343,7 @@ func (a *aligner) explainPair(walk *reconciler, pair effectPair) []Difference {
 		b, c := a.b[pair.baseline], a.c[pair.candidate]
 		name, key := effectName(&b), member(&b, "key")
 		walk.reconcile(a.placeOf(pair.baseline), "", &b, &c)
-		found := explain(childAt("/effects", pair.baseline), b, c)
+		found := explainer{walk.keys}.explain(childAt("/effects", pair.baseline), b, c, surroundings{})
 		for i := range found {
 			found[i].Effect, found[i].Key = name, key
 		}

@@ -17,8 +17,9 @@ import (
 func allTreatments() []Rule {
 	rules := []Rule{
 		{At: "/body/a", Treat: Tolerance, Within: "1"}, {At: "/**/b", Treat: Ignore}, {At: "/body/*/a", Treat: Type},
-		{At: "/body/c", Treat: Unordered}, {At: "/**/c/*", Treat: Tolerance, Within: "50%"}, {At: "/**/d", Treat: JSON},
+		{At: "/body/c", Treat: Unordered, By: "a"}, {At: "/**/c/*", Treat: Tolerance, Within: "50%"}, {At: "/**/d", Treat: JSON},
 		{At: "/body/a/*", Treat: Lower}, {At: "/effects/*/body", Treat: Unordered}, {At: "/**/a", Treat: Pattern, Matches: "^[0-9]$"},
+		{At: "/body/e", Treat: Unordered, HTTPStatus: []string{"4xx"}}, {At: "/body/*/e", Treat: Type, Status: []capture.Status{capture.StatusOK}},
 	}
 	for i := range rules {
 		rules[i].Why = "w"
@@ -60,7 +61,7 @@ func TestAgreeingIsBeingEqualOnceReconciled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := set.of("f").root.at("body")
+	root := set.of(situation{function: "f"}).root.at("body")
 	random := rand.New(rand.NewPCG(1, 1))
 	agreed := 0
 	for range 10_000 {

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"encoding/base64"
 	"slices"
 
 	"tandem/capture/jsonval"
@@ -10,18 +11,20 @@ import (
 type tally struct {
 	applied []int64 // by rule: values that it was asked about
 	hits    []int64 // by rule: unequal values that it took as equal
+	under   []int64 // by rule: the baseline's leaves in what it was asked about
 	leaves  int64   // values compared, in the baseline's documents
 	ignored int64   // of these, those that no rule or only their type still checks
 }
 
 func newTally(rules int) *tally {
-	return &tally{applied: make([]int64, rules), hits: make([]int64, rules)}
+	return &tally{applied: make([]int64, rules), hits: make([]int64, rules), under: make([]int64, rules)}
 }
 
 func (t *tally) add(u *tally) {
 	for i := range t.hits {
 		t.applied[i] += u.applied[i]
 		t.hits[i] += u.hits[i]
+		t.under[i] += u.under[i]
 	}
 	t.leaves += u.leaves
 	t.ignored += u.ignored
@@ -40,7 +43,9 @@ func (t *tally) ignore(r *rule, dropped []jsonval.Value, unequal bool) {
 		t.hits[r.index]++
 	}
 	for _, v := range dropped {
-		t.ignored += int64(leaves(v))
+		n := int64(leaves(v))
+		t.ignored += n
+		t.under[r.index] += n
 	}
 }
 
@@ -54,7 +59,8 @@ type reconciler struct {
 	wild  bool
 	found func(aliasPair)
 	lists listScope
-	depth int // lists without order that the walk is in
+	depth int      // lists without order that the walk is in
+	keys  []string // members that name an element of a list
 }
 
 // A listScope says which part of a document a walk for aliases is about. What stands in lists without order can be
@@ -98,22 +104,57 @@ func (r *reconciler) reconcile(p *place, path string, b, c *jsonval.Value) {
 	case b.Kind == jsonval.Object && c.Kind == jsonval.Object:
 		r.members(p, path, b, c)
 	case b.Kind == jsonval.Array && c.Kind == jsonval.Array:
-		if rule := p.unordered(); rule != nil {
-			if r.lists == outsideUnordered {
-				return
-			}
-			if r.reorder(p, b, c) {
-				r.tally.hit(rule)
-			}
-			r.depth++
-			defer func() { r.depth-- }()
+		r.elements(p, path, b, c)
+	}
+}
+
+// elements reconciles two lists: element by element or, where one list is longer, each with the one that it goes
+// with.
+func (r *reconciler) elements(p *place, path string, b, c *jsonval.Value) {
+	rule := p.unordered()
+	if rule != nil {
+		if r.lists == outsideUnordered {
+			return
 		}
-		for i := range min(len(b.Elems), len(c.Elems)) {
-			if below := p.atIndex(i); below != nil {
-				r.reconcile(below, r.childAt(path, i), &b.Elems[i], &c.Elems[i])
+		if r.reorder(p, b, c) {
+			r.tally.hit(rule)
+		}
+		r.depth++
+		defer func() { r.depth-- }()
+	}
+	if len(b.Elems) != len(c.Elems) && p.atIndex(0) != nil && p.uniform(max(len(b.Elems), len(c.Elems))) {
+		for _, e := range r.align(p, b.Elems, c.Elems) {
+			if e.baseline >= 0 && e.candidate >= 0 {
+				r.reconcile(p.other, r.childAt(path, e.baseline), &b.Elems[e.baseline], &c.Elems[e.candidate])
 			}
+		}
+		return
+	}
+	for i := range min(len(b.Elems), len(c.Elems)) {
+		if below := p.atIndex(i); below != nil {
+			r.reconcile(below, r.childAt(path, i), &b.Elems[i], &c.Elems[i])
 		}
 	}
+}
+
+// align puts two lists of different lengths side by side: by the members that name their elements, if no rule is
+// about these, else so that the most elements agree.
+func (r *reconciler) align(p *place, b, c []jsonval.Value) []edit {
+	keys := slices.DeleteFunc(slices.Clone(r.keys), func(name string) bool {
+		named := p.other.at(name)
+		return named != nil && len(named.here) > 0
+	})
+	if partner, ok := partnersByKey(b, c, keys); ok {
+		list := make([]edit, len(partner))
+		for i, j := range partner {
+			list[i] = edit{i, j}
+		}
+		return list
+	}
+	digestsB, digestsC := digests(p, b, true), digests(p, c, true)
+	return alignment(len(b), len(c), maxRuledEdits, func(i, j int) bool {
+		return digestsB[i] == digestsC[j] && r.agree(p.other, &b[i], &c[j])
+	})
 }
 
 // settle lets one rule look at two values, counts it, and reports whether it takes them as equal as they are.
@@ -126,11 +167,19 @@ func (r *reconciler) settle(rule *rule, path string, b, c *jsonval.Value) bool {
 	}
 	r.tally.applied[rule.index]++
 	if rule.Treat == Ignore || rule.Treat == Type && b.Kind == c.Kind {
-		r.tally.ignored += int64(leaves(*b))
+		n := int64(leaves(*b))
+		r.tally.ignored += n
+		r.tally.under[rule.index] += n
 		if !jsonval.Equal(*b, *c) {
 			r.tally.hit(rule)
 		}
 		return true
+	}
+	switch {
+	case len(b.Elems) == 0:
+		r.tally.under[rule.index]++
+	case rule.Treat == Unordered:
+		r.tally.under[rule.index] += int64(leaves(*b))
 	}
 	if jsonval.Equal(*b, *c) || !r.allows(rule, b, c) {
 		return false
@@ -172,7 +221,9 @@ func (r *reconciler) members(p *place, path string, b, c *jsonval.Value) {
 			r.tally.applied[rule.index]++
 			r.tally.hit(rule)
 			if counted {
-				r.tally.ignored += int64(leaves(v.Elems[i]))
+				n := int64(leaves(v.Elems[i]))
+				r.tally.ignored += n
+				r.tally.under[rule.index] += n
 			}
 		}
 		return true
@@ -197,18 +248,21 @@ func (r *reconciler) reorder(p *place, b, c *jsonval.Value) bool {
 	uniform := p.uniform(max(len(b.Elems), len(c.Elems)))
 	agree := func(q *reconciler, i, j int) bool { return q.agree(p.atIndex(i), &b.Elems[i], &c.Elems[j]) }
 	partner := r.assignAgreeing(digests(p, b.Elems, uniform), digests(p, c.Elems, uniform), agree)
-	moved, all := false, len(b.Elems) == len(c.Elems)
+	all := len(b.Elems) == len(c.Elems) && !slices.Contains(partner, -1)
+	if !all {
+		r.assignByKey(p.unordered().By, partner, b.Elems, c.Elems)
+	}
+	moved := false
 	taken := make([]bool, len(c.Elems))
 	for i, j := range partner {
 		if j >= 0 {
 			taken[j] = true
 		}
 		moved = moved || j != i
-		all = all && j >= 0
 	}
 	ordered := make([]jsonval.Value, 0, len(c.Elems))
 	next := 0
-	free := func() {
+	fill := func() {
 		for next < len(taken) && taken[next] {
 			next++
 		}
@@ -221,14 +275,50 @@ func (r *reconciler) reorder(p *place, b, c *jsonval.Value) bool {
 		if j >= 0 {
 			ordered = append(ordered, c.Elems[j])
 		} else {
-			free()
+			fill()
 		}
 	}
 	for len(ordered) < len(c.Elems) {
-		free()
+		fill()
 	}
 	c.Elems = ordered
 	return moved && all
+}
+
+// assignByKey pairs up elements that have no partner by the member that names them: the rule's, else one that is
+// known to. Which these are matters to how a difference is told, and to no verdict.
+func (r *reconciler) assignByKey(by string, partner []int, b, c []jsonval.Value) {
+	freeB, freeC := free(partner, len(c))
+	x, y := pick(b, freeB), pick(c, freeC)
+	var pairs []int
+	if by != "" {
+		pairs = partnersBy(by, x, y)
+	} else if known, ok := partnersByKey(x, y, r.keys); ok {
+		pairs = known
+	}
+	for k, l := range pairs {
+		if l >= 0 {
+			partner[freeB[k]] = freeC[l]
+		}
+	}
+}
+
+// free returns the elements of b and of the n of c that partner leaves without one.
+func free(partner []int, n int) (b, c []int) {
+	taken := make([]bool, n)
+	for i, j := range partner {
+		if j < 0 {
+			b = append(b, i)
+		} else {
+			taken[j] = true
+		}
+	}
+	for j := range taken {
+		if !taken[j] {
+			c = append(c, j)
+		}
+	}
+	return b, c
 }
 
 // assignAgreeing pairs up what agrees by the aliases that are known and then, where these are still looked for, what
@@ -239,20 +329,7 @@ func (r *reconciler) assignAgreeing(b, c []uint64, agree func(q *reconciler, i, 
 	if !r.wild || !slices.Contains(partner, -1) {
 		return partner
 	}
-	var freeB, freeC []int
-	taken := make([]bool, len(c))
-	for i, j := range partner {
-		if j < 0 {
-			freeB = append(freeB, i)
-		} else {
-			taken[j] = true
-		}
-	}
-	for j := range c {
-		if !taken[j] {
-			freeC = append(freeC, j)
-		}
-	}
+	freeB, freeC := free(partner, len(c))
 	wild := &reconciler{names: r.names, wild: true}
 	more := assign(pick(b, freeB), pick(c, freeC), func(i, j int) bool { return agree(wild, freeB[i], freeC[j]) })
 	for i, j := range more {
@@ -286,14 +363,28 @@ func (r *reconciler) childAt(path string, i int) string {
 	return childAt(path, i)
 }
 
-// parseTexts returns what two different texts hold, when both hold JSON.
+// parseTexts returns what two different texts hold, when both hold JSON, or both the base64 of a JSON list or object.
 func parseTexts(b, c *jsonval.Value) (x, y jsonval.Value, ok bool) {
 	if b.Kind != jsonval.String || c.Kind != jsonval.String || b.Text == c.Text {
 		return x, y, false
 	}
 	x, errX := jsonval.Parse([]byte(b.Text))
 	y, errY := jsonval.Parse([]byte(c.Text))
-	return x, y, errX == nil && errY == nil
+	if errX == nil && errY == nil {
+		return x, y, true
+	}
+	x, okX := parseBase64(b.Text)
+	y, okY := parseBase64(c.Text)
+	return x, y, okX && okY
+}
+
+func parseBase64(text string) (v jsonval.Value, ok bool) {
+	plain, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return v, false
+	}
+	v, err = jsonval.Parse(plain)
+	return v, err == nil && (v.Kind == jsonval.Object || v.Kind == jsonval.Array)
 }
 
 func clone(v jsonval.Value) jsonval.Value {

@@ -95,6 +95,8 @@ type Example struct {
 	Key        string  `json:"key,omitempty"` // of the effect that the path is in
 	Baseline   *string `json:"baseline"`
 	Candidate  *string `json:"candidate"`
+	// Diff has lines that begin with "-" for the baseline, "+" for the candidate and a space for what is beside them.
+	Diff []string `json:"diff,omitempty"`
 }
 
 // A NoiseReport says how a field of a calibrated run, in which every invocation was fired at each target twice,
@@ -120,6 +122,10 @@ type RuleReport struct {
 	Rule
 	Applied int64 `json:"applied"` // values that the rule was asked about
 	Hits    int64 `json:"hits"`    // unequal values that it took as equal
+	// Leaves are the baseline's values, neither lists nor objects, that the rule could have taken as equal to others: of
+	// all that [Unchecked] counts, what it leaves unchecked or checks less. In lists within lists without order a value
+	// counts once for each.
+	Leaves  int64 `json:"leaves"`
 	Expired bool  `json:"expired"`
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/capture"
 	"tandem/capture/jsonval"
 )
 
@@ -31,14 +32,21 @@ type Rule struct {
 	At    string    `yaml:"at" json:"at"` // JSON pointer; * is one segment, ** any number, abc* a segment that starts so
 	Treat Treatment `yaml:"treat" json:"treat"`
 	On    []string  `yaml:"on,omitempty" json:"on,omitempty"` // functions; none means all
-	Why   string    `yaml:"why" json:"why,omitempty"`         // required, but for presets
-	Owner string    `yaml:"owner,omitempty" json:"owner,omitempty"`
-	Until string    `yaml:"until,omitempty" json:"until,omitempty"` // a date; the rule has expired the day after
+	// Trigger, Status and HTTPStatus narrow the rule down further: to what caused the invocation, and to trials in
+	// which both outcomes have one of these. None means all.
+	Trigger    []capture.Trigger `yaml:"trigger,omitempty" json:"trigger,omitempty"`
+	Status     []capture.Status  `yaml:"status,omitempty" json:"status,omitempty"`
+	HTTPStatus []string          `yaml:"http-status,omitempty" json:"httpStatus,omitempty"` // like 404 or 4xx
+
+	Why   string `yaml:"why" json:"why,omitempty"` // required, but for presets
+	Owner string `yaml:"owner,omitempty" json:"owner,omitempty"`
+	Until string `yaml:"until,omitempty" json:"until,omitempty"` // a date; the rule has expired the day after
 
 	Within  string `yaml:"within,omitempty" json:"within,omitempty"`   // tolerance: 0.5 or 1%; time: 2s
 	Matches string `yaml:"matches,omitempty" json:"matches,omitempty"` // pattern: an RE2 expression
 	From    string `yaml:"from,omitempty" json:"from,omitempty"`       // map
 	To      string `yaml:"to,omitempty" json:"to,omitempty"`           // map
+	By      string `yaml:"by,omitempty" json:"by,omitempty"`           // unordered: the member that names an element
 
 	// Preset names the preset that the rule came with, if it did.
 	Preset string `yaml:"-" json:"preset,omitempty"`
@@ -74,6 +82,9 @@ func compileRule(r Rule) (*rule, error) {
 		if c.until, err = time.Parse(time.DateOnly, r.Until); err != nil {
 			return nil, fmt.Errorf("until: %q is not a date like 2027-03-01", r.Until)
 		}
+	}
+	if err := c.scope(); err != nil {
+		return nil, err
 	}
 	if err := c.parameters(); err != nil {
 		return nil, err
@@ -123,6 +134,7 @@ func (c *rule) unusedParameters() error {
 		{"matches", c.Matches, c.Treat == Pattern},
 		{"from", c.From, c.Treat == Map},
 		{"to", c.To, c.Treat == Map},
+		{"by", c.By, c.Treat == Unordered},
 	} {
 		if p.value != "" && !p.used {
 			return fmt.Errorf("%s: treat %s does not take it", p.name, c.Treat)
@@ -133,16 +145,4 @@ func (c *rule) unusedParameters() error {
 
 func (c *rule) expired(now time.Time) bool {
 	return !c.until.IsZero() && !now.Before(c.until.AddDate(0, 0, 1))
-}
-
-func (c *rule) appliesTo(function string) bool {
-	if len(c.On) == 0 {
-		return true
-	}
-	for _, f := range c.On {
-		if f == function {
-			return true
-		}
-	}
-	return false
 }

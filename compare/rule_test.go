@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,18 @@ func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
 		{"map to nothing", Rule{At: "/a", Treat: Map, Why: "w", From: "x"}, ""},
 		{"a limit that nobody looks at", Rule{At: "/a", Treat: Ignore, Why: "w", Within: "1"}, "does not take it"},
 		{"a pattern that nobody looks at", Rule{At: "/a", Treat: Type, Why: "w", Matches: "x"}, "does not take it"},
+		{"a member that nobody looks at", Rule{At: "/a", Treat: Ignore, Why: "w", By: "id"}, "does not take it"},
+		{"a set by a member", Rule{At: "/a", Treat: Unordered, Why: "w", By: "id"}, ""},
+		{"triggers", Rule{At: "/a", Treat: Ignore, Why: "w", Trigger: []capture.Trigger{"http", "sqs", "s3", "other"}}, ""},
+		{"a trigger that there is not", Rule{At: "/a", Treat: Ignore, Why: "w", Trigger: []capture.Trigger{"HTTP"}}, "none of http, sqs"},
+		{"statuses", Rule{At: "/a", Treat: Ignore, Why: "w", Status: []capture.Status{"ok", "function_error", "timeout"}}, ""},
+		{"a status that is never compared", Rule{At: "/a", Treat: Ignore, Why: "w", Status: []capture.Status{"unknown"}}, "none of ok"},
+		{"HTTP statuses", Rule{At: "/a", Treat: Ignore, Why: "w", HTTPStatus: []string{"200", "4xx", "599"}}, ""},
+		{"half a class", Rule{At: "/a", Treat: Ignore, Why: "w", HTTPStatus: []string{"40x"}}, "http-status: "},
+		{"a class that there is not", Rule{At: "/a", Treat: Ignore, Why: "w", HTTPStatus: []string{"6xx"}}, "http-status: "},
+		{"a class of the wrong end", Rule{At: "/a", Treat: Ignore, Why: "w", HTTPStatus: []string{"xx4"}}, "http-status: "},
+		{"a status that is a word", Rule{At: "/a", Treat: Ignore, Why: "w", HTTPStatus: []string{"ok"}}, "http-status: "},
+		{"a status of signs", Rule{At: "/a", Treat: Ignore, Why: "w", HTTPStatus: []string{"+40"}}, "http-status: "},
 		{"a text that nobody looks at", Rule{At: "/a", Treat: Lower, Why: "w", To: "x"}, "does not take it"},
 	} {
 		err := tt.rule.Validate()
@@ -181,6 +194,9 @@ func TestRulesAreCounted(t *testing.T) {
 		if got := [2]int64{count.applied[i], count.hits[i]}; got != want {
 			t.Errorf("%s: applied and hits are %v, want %v", rules[i].At, got, want)
 		}
+	}
+	if want := []int64{2, 1, 1, 0, 0, 1}; !slices.Equal(count.under, want) {
+		t.Errorf("under the rules are %v leaves, want %v", count.under, want)
 	}
 	// status, http/status, headers {}, cookies {}, a (2), b, c, id
 	if count.leaves != 9 || count.ignored != 3 {

@@ -2,20 +2,27 @@ package compare
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 )
 
-// ruleSet holds all rules of a comparison, compiled for each function that rules name.
+// ruleSet holds all rules of a comparison, compiled for each combination of them that applies somewhere. It is safe
+// for concurrent use.
 type ruleSet struct {
-	rules  []*rule
-	named  map[string]*functionRules // for functions that a rule is on
-	others *functionRules            // for all other functions
+	rules    []*rule
+	compiled map[string]*functionRules // by function, where no more than that decides
+	narrow   bool                      // whether more than the function decides
+
+	mu       sync.Mutex
+	together map[string]*functionRules // by which of the rules apply, where more decides
 }
 
-// functionRules are the rules that apply to one function.
+// functionRules are the rules that apply to the trials of one function, or to some of them.
 type functionRules struct {
 	root               *place
-	aliases, unordered bool // whether there are rules that treat so
+	aliases, unordered bool     // whether there are rules that treat so
+	keys               []string // members that name an element of a list
 }
 
 func newFunctionRules(rules []*rule) *functionRules {
@@ -23,12 +30,16 @@ func newFunctionRules(rules []*rule) *functionRules {
 	for _, r := range rules {
 		f.aliases = f.aliases || r.Treat == Alias
 		f.unordered = f.unordered || r.Treat == Unordered
+		if r.By != "" && !slices.Contains(f.keys, r.By) {
+			f.keys = append(f.keys, r.By)
+		}
 	}
+	f.keys = append(f.keys, keyNames...)
 	return f
 }
 
 func newRuleSet(rules []Rule) (*ruleSet, error) {
-	set := &ruleSet{named: make(map[string]*functionRules)}
+	set := &ruleSet{compiled: make(map[string]*functionRules), together: make(map[string]*functionRules)}
 	for i, r := range rules {
 		c, err := compileRule(r)
 		if err != nil {
@@ -36,41 +47,69 @@ func newRuleSet(rules []Rule) (*ruleSet, error) {
 		}
 		c.index = i
 		set.rules = append(set.rules, c)
+		set.narrow = set.narrow || c.narrow()
+	}
+	if set.narrow {
+		return set, nil
 	}
 	for _, r := range set.rules {
 		for _, f := range r.On {
-			if _, ok := set.named[f]; !ok {
-				set.named[f] = newFunctionRules(set.on(f))
+			if _, ok := set.compiled[f]; !ok {
+				set.compiled[f] = newFunctionRules(set.in(situation{function: f}))
 			}
 		}
 	}
-	set.others = newFunctionRules(set.on(""))
+	set.compiled[""] = newFunctionRules(set.in(situation{}))
 	return set, nil
 }
 
-func (s *ruleSet) on(function string) []*rule {
-	var on []*rule
+func (s *ruleSet) in(at situation) []*rule {
+	var rules []*rule
 	for _, r := range s.rules {
-		if r.appliesTo(function) {
-			on = append(on, r)
+		if r.appliesIn(at) {
+			rules = append(rules, r)
 		}
 	}
-	return on
+	return rules
 }
 
-// of returns the rules of a function.
-func (s *ruleSet) of(function string) *functionRules {
-	if p, ok := s.named[function]; ok {
-		return p
+// of returns the rules that apply in a situation.
+func (s *ruleSet) of(at situation) *functionRules {
+	if s.narrow {
+		return s.narrowed(at)
 	}
-	return s.others
+	if f, ok := s.compiled[at.function]; ok {
+		return f
+	}
+	return s.compiled[""]
+}
+
+// narrowed compiles a combination of rules when it is first met. There are no more of them than situations that the
+// rules tell apart.
+func (s *ruleSet) narrowed(at situation) *functionRules {
+	applies := make([]byte, len(s.rules))
+	for i, r := range s.rules {
+		if r.appliesIn(at) {
+			applies[i] = 1
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.together[string(applies)]
+	if !ok {
+		f = newFunctionRules(s.in(at))
+		s.together[string(applies)] = f
+	}
+	return f
 }
 
 // report says what each rule did. Now decides which have expired.
 func (s *ruleSet) report(t *tally, now time.Time) []RuleReport {
 	list := make([]RuleReport, 0, len(s.rules))
 	for i, r := range s.rules {
-		list = append(list, RuleReport{Rule: r.Rule, Applied: t.applied[i], Hits: t.hits[i], Expired: r.expired(now)})
+		list = append(list, RuleReport{
+			Rule: r.Rule, Applied: t.applied[i], Hits: t.hits[i], Leaves: t.under[i], Expired: r.expired(now),
+		})
 	}
 	return list
 }

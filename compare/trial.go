@@ -69,7 +69,7 @@ func (j *judge) between(t *replay.Trial, baseline, candidate string, tally *tall
 			return result{class: inconclusive, reason: o.name + ": a status that is not known"}
 		}
 	}
-	rules := j.rules.of(t.Function)
+	rules := j.rules.of(situationOf(t, b, c))
 	docB, docC := newDocument(b), newDocument(c)
 	halfWatched := (b.Effects == nil) != (c.Effects == nil)
 	if halfWatched {
@@ -97,9 +97,9 @@ func (j *judge) documents(rules *functionRules, b, c *document, tally *tally) re
 	m := matcher{rules: rules, tally: tally, b: b, c: c}
 	effects := m.align()
 	r := result{aliases: m.pairs}
-	walk := reconciler{tally: tally, names: &m.names}
+	walk := reconciler{tally: tally, names: &m.names, keys: rules.keys}
 	walk.reconcile(rules.root, "", &b.root, &c.root)
-	r.differences = append(explain("", b.root, c.root), effects.explain(&walk)...)
+	r.differences = append(explainer{rules.keys}.explain("", b.root, c.root, surroundings{}), effects.explain(&walk)...)
 	for i := range r.differences {
 		if v := r.differences[i].Candidate; v != nil {
 			restored := m.names.restore(*v)
@@ -164,7 +164,8 @@ func (m *matcher) align() *aligner {
 
 // search returns the aliases in the answers.
 func (m *matcher) search(lists listScope) (found []aliasPair) {
-	walk := reconciler{names: &m.names, wild: true, lists: lists, found: func(p aliasPair) { found = append(found, p) }}
+	walk := reconciler{names: &m.names, wild: true, lists: lists, keys: m.rules.keys,
+		found: func(p aliasPair) { found = append(found, p) }}
 	walk.reconcile(m.rules.root, "", &m.b.root, &m.c.root)
 	return found
 }

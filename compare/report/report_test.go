@@ -59,6 +59,22 @@ func reports() map[string]*compare.Report {
 					Evidence: []string{"both sides have the same 2 values"}},
 			},
 		},
+		"neighbourhood": {
+			Verdict: compare.Differs, Reasons: []string{"2 of 10 trials differ, in 2 clusters"},
+			Baseline: "lambda", Candidate: "functions", Trials: counts,
+			Functions: map[string]compare.FunctionReport{"create-order": {Trials: counts}},
+			Clusters: []compare.Cluster{
+				{Function: "create-order", Path: "/body", Kind: compare.Changed, Trials: 2, Share: 0.2, Cause: "lines are missing",
+					Examples: []compare.Example{{Invocation: "01M83CWNZ61BM2TP999RRP2YT5", Baseline: text(wide), Candidate: text("a"),
+						Diff: []string{"  …", "  " + wide, "- one \x1b[31mline", "+ another", "  c"}}}},
+				{Function: "create-order", Path: "/body/l", Kind: compare.Order, Trials: 1, Share: 0.1, Cause: "the same elements in another order",
+					Examples: []compare.Example{{Invocation: "01M83CWNZ61BM2TP999V2QSQCZ", Baseline: text("[1,2]"), Candidate: text("[2,1]"),
+						Diff: []string{"- 1", "  2", "+ 1"}}}},
+				{Function: "create-order", Path: "/body/n", Kind: compare.Changed, Trials: 1, Share: 0.1, Cause: "another number",
+					Examples: []compare.Example{{Invocation: "01M83CWNZ61BM2TP999V2QSQCZ", Baseline: text("1"), Candidate: text("2"),
+						Diff: []string{"- 1", "+ 2", "  3"}}}},
+			},
+		},
 		"differs": {
 			Verdict: compare.Differs, Reasons: []string{"2 of 10 trials differ, in 2 clusters", "1 trials are inconclusive: functions: unknown"},
 			Baseline: "lambda", Candidate: "functions", Trials: counts,
@@ -72,10 +88,10 @@ func reports() map[string]*compare.Report {
 					Examples: []compare.Example{{Invocation: "01M83CWNZ61BM2TP999V2QSQCZ", Key: "group-1", Baseline: text(`{"body":{}}`)}}},
 			},
 			Rules: []compare.RuleReport{
-				{Rule: compare.Rule{At: "/body/orderId", Treat: compare.Alias}, Applied: 10, Hits: 8},
+				{Rule: compare.Rule{At: "/body/orderId", Treat: compare.Alias}, Applied: 10, Hits: 8, Leaves: 10},
 				{Rule: compare.Rule{At: "/**/never", Treat: compare.Ignore}},
 				{Rule: compare.Rule{At: "/body/old", Treat: compare.Tolerance, Until: "2025-12-31"}, Applied: 1, Expired: true},
-				{Rule: compare.Rule{At: "/http/headers/date", Treat: compare.Ignore, Preset: "lambda-to-functions"}, Applied: 1, Hits: 4},
+				{Rule: compare.Rule{At: "/http/headers/date", Treat: compare.Ignore, Preset: "lambda-to-functions"}, Applied: 1, Hits: 4, Leaves: 1},
 			},
 			Unchecked: compare.Unchecked{Leaves: 1000, Ignored: 36, Share: 0.036},
 			Latency: map[string]compare.FunctionLatency{"create-order": {

@@ -131,8 +131,12 @@ func (t *text) cluster(n int, c *compare.Cluster) {
 	t.wrapped("    ", "    ", fmt.Sprintf("%s: %s, %s", trials(c.Trials), percent(c.Share), c.Cause))
 	if len(c.Examples) > 0 {
 		e := c.Examples[0]
-		t.value(t.r.Baseline, e.Baseline)
-		t.value(t.r.Candidate, e.Candidate)
+		if e.Diff != nil && (c.Kind == compare.Order || tooWide(e.Baseline) || tooWide(e.Candidate)) {
+			t.diff(e.Diff)
+		} else {
+			t.value(t.r.Baseline, e.Baseline)
+			t.value(t.r.Candidate, e.Candidate)
+		}
 		where := "invocation " + e.Invocation
 		if what := strings.Trim(c.Effect+" "+e.Key, " "); what != "" {
 			where += ", " + what
@@ -144,13 +148,26 @@ func (t *text) cluster(n int, c *compare.Cluster) {
 	}
 }
 
+// tooWide reports whether a value would be cut, maybe before where it differs.
+func tooWide(v *string) bool { return v != nil && columns.StringWidth(printable(*v)) > valueWidth }
+
+// diff writes the neighbourhood of a difference.
+func (t *text) diff(lines []string) {
+	t.printf("      - %s  + %s\n", cut(t.r.Baseline, 20), cut(t.r.Candidate, 20))
+	for _, line := range lines {
+		t.printf("      %s\n", cut(line, width-6))
+	}
+}
+
+const valueWidth = width - 6 - 10 - 2
+
 // value writes what one side has, cut to a line.
 func (t *text) value(side string, v *string) {
 	shown := "(nothing)"
 	if v != nil {
 		shown = *v
 	}
-	t.printf("      %s  %s\n", pad(side, 10), cut(shown, width-6-10-2))
+	t.printf("      %s  %s\n", pad(side, 10), cut(shown, valueWidth))
 }
 
 func (t *text) rules() {
@@ -159,13 +176,16 @@ func (t *text) rules() {
 		return
 	}
 	t.printf("\nrules  %.1f %% of %d values are no longer checked\n", 100*r.Unchecked.Share, r.Unchecked.Leaves)
-	presets := make(map[string]int64)
+	presets := make(map[string]compare.RuleReport)
 	for _, rule := range r.Rules {
 		if rule.Preset != "" {
-			presets[rule.Preset] += rule.Hits
+			sum := presets[rule.Preset]
+			sum.Hits += rule.Hits
+			sum.Leaves += rule.Leaves
+			presets[rule.Preset] = sum
 			continue
 		}
-		note := ""
+		note := t.shareOf(rule)
 		switch {
 		case rule.Expired:
 			note = "expired " + rule.Until
@@ -175,8 +195,16 @@ func (t *text) rules() {
 		t.ruleLine(string(rule.Treat), rule.At, rule.Hits, note)
 	}
 	for _, name := range slices.Sorted(maps.Keys(presets)) {
-		t.ruleLine("preset", name, presets[name], "")
+		t.ruleLine("preset", name, presets[name].Hits, t.shareOf(presets[name]))
 	}
+}
+
+// shareOf says how much of what was compared stands under a rule.
+func (t *text) shareOf(r compare.RuleReport) string {
+	if r.Leaves == 0 {
+		return ""
+	}
+	return percent(min(1, float64(r.Leaves)/float64(max(t.r.Unchecked.Leaves, 1)))) + " of values"
 }
 
 func (t *text) ruleLine(treat, at string, hits int64, note string) {
