@@ -18,6 +18,10 @@ type Options struct {
 	Rules               []Rule
 	Prices              map[string]*Price            // by the name of the outcome
 	Limits              map[string]map[string]Limits // by function and name of the outcome
+	// Inventory is of the recording that coverage is measured by; nil for no coverage.
+	Inventory *Inventory
+	// Gate says what parity takes beside that nothing differs; nil for nothing.
+	Gate *Gate
 	// Salvage skips lines that are not trials, and tells how many, where they are errors otherwise.
 	Salvage bool
 	Workers int       // goroutines that compare; default: one a processor
@@ -111,6 +115,7 @@ func (c *comparison) pass(ctx context.Context) (*findings, error) {
 		four := c.judge.calibrate(t, &r)
 		if four != nil {
 			sum.noise.add(t.Function, trialID(t), four)
+			sum.twice++
 		}
 		sum.add(t, c.opts, c.judge.sift(t, r, four))
 		return r.aliases
@@ -183,15 +188,23 @@ func (c *comparison) report(f *findings) *Report {
 	compared, differed := make(map[string]int64), make(map[string]int64)
 	for name, f := range s.functions {
 		r.Trials.add(f.counts)
-		r.Functions[name] = FunctionReport{Trials: f.counts, Shapes: f.shapes.forget()}
-		r.Latency[name] = f.stopwatch.report(&c.opts, c.opts.Limits[name])
 		differed[name] = f.counts.Differed
 		compared[name] = f.counts.Matched + f.counts.Differed
+		r.Functions[name] = FunctionReport{
+			Trials: f.counts, Shapes: f.kinds.shapes.forget(), DifferedShapes: f.differed.forget(),
+			MismatchUpperBound95: UpperBound95(differed[name], compared[name]),
+		}
+		r.Latency[name] = f.stopwatch.report(&c.opts, c.opts.Limits[name])
+	}
+	r.Calibrated = s.twice
+	if c.opts.Inventory != nil {
+		r.Coverage = c.opts.Inventory.coverage(s.functions)
 	}
 	r.Clusters = s.clusters.clusters(compared, differed)
 	r.Noise = s.noise.report(c.judge.noise)
 	r.Proposals = s.noise.proposals(c.opts, r.Noise)
-	r.decide(c.unseen(f))
+	incomplete := c.incomplete(f)
+	r.decide(append(inconclusiveReasons(f), incomplete...))
 	r.Reasons = append(r.Reasons, unsent(s.unsent.forget())...)
 	if m := c.run.Manifest(); m != nil {
 		r.Reasons = append(r.Reasons, leftOut(m)...)
@@ -200,6 +213,9 @@ func (c *comparison) report(f *findings) *Report {
 		if rule.Expired {
 			r.reason("the rule at %s has expired (%s)", rule.At, rule.Until)
 		}
+	}
+	if c.opts.Gate != nil {
+		r.judge(c.opts.Gate, c.opts.Inventory, incomplete)
 	}
 	return r
 }
@@ -236,13 +252,19 @@ func leftOut(m *replay.RunManifest) []string {
 	return list
 }
 
-// unseen says what stands between the trials that were compared and the whole recording. What cannot be sent is told
-// too, but is known, so it is left to the caller's eye and to gates.
-func (c *comparison) unseen(f *findings) []string {
+// inconclusiveReasons says why trials are inconclusive.
+func inconclusiveReasons(f *findings) []string {
 	var list []string
 	for _, reason := range sortedKeys(f.sum.reasons) {
 		list = append(list, fmt.Sprintf("%s inconclusive: %s", plural(int(f.sum.reasons[reason]), "trial"), reason))
 	}
+	return list
+}
+
+// incomplete says what stands between the trials that there are and the whole recording. What cannot be sent is told
+// too, but is known, so it is left to the caller's eye and to gates.
+func (c *comparison) incomplete(f *findings) []string {
+	var list []string
 	if m := c.run.Manifest(); m != nil {
 		planned := m.Planned()
 		missing := planned

@@ -24,11 +24,13 @@ type summary struct {
 	reasons   map[string]int64 // of inconclusive trials
 	unsent    *bounded         // reasons of unreplayable trials
 	names     map[string]bool  // of outcomes
+	twice     int64            // trials whose four outcomes, of firing twice, were compared
 }
 
 type functionSummary struct {
 	counts    Counts
-	shapes    *bounded
+	kinds     *kinds   // of trials that were compared
+	differed  *bounded // shapes of trials that differed
 	stopwatch *stopwatch
 }
 
@@ -42,7 +44,7 @@ func newSummary(rules int) *summary {
 func (s *summary) function(name string) *functionSummary {
 	f := s.functions[name]
 	if f == nil {
-		f = &functionSummary{shapes: newBounded(maxShapes), stopwatch: newStopwatch()}
+		f = &functionSummary{kinds: newKinds(), differed: newBounded(maxShapes), stopwatch: newStopwatch()}
 		s.functions[name] = f
 	}
 	return f
@@ -57,13 +59,14 @@ func (s *summary) add(t *replay.Trial, opts Options, r result) {
 	}
 	switch r.class {
 	case matched, differed:
-		f.shapes.see(t.Shape, 1)
+		f.kinds.see(t, t.Outcomes[opts.Baseline])
 	case inconclusive:
 		s.reasons[r.reason]++
 	case unreplayable:
 		s.unsent.see(r.reason, 1)
 	}
 	if r.class == differed {
+		f.differed.see(t.Shape, 1)
 		s.clusters.add(t.Function, t.Invocation, fold(r.differences))
 	}
 }
@@ -76,12 +79,14 @@ func (s *summary) merge(o *summary) {
 		f := s.function(name)
 		f.counts.add(g.counts)
 		f.stopwatch.merge(g.stopwatch)
-		f.shapes.merge(g.shapes)
+		f.kinds.merge(g.kinds)
+		f.differed.merge(g.differed)
 	}
 	for reason, n := range o.reasons {
 		s.reasons[reason] += n
 	}
 	s.unsent.merge(o.unsent)
+	s.twice += o.twice
 	for name := range o.names {
 		s.names[name] = true
 	}
