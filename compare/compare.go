@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"runtime"
 	"slices"
 	"time"
 
 	"tandem/capture"
+	"tandem/capture/journal"
 	"tandem/replay"
 )
 
@@ -50,7 +52,18 @@ func (o Options) withDefaults() Options {
 // The run is read once. It is read again where that takes knowing all of it: when a generated value occurs twice, to see
 // whether aliases still pair one to one, and when it is calibrated, to tell noise from differences.
 func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, error) {
-	opts = opts.withDefaults()
+	return compareTrials(ctx, run, opts.withDefaults(), nil)
+}
+
+// A trialSource is what a comparison reads, as often as it takes: a run, or two that were joined.
+type trialSource interface {
+	Lines() iter.Seq2[journal.Line, error]
+	Manifest() *replay.RunManifest // nil when nobody says how it was made
+	Notices() []string             // what stands in the way of parity
+}
+
+// compareTrials is [Run]. The options are complete; remarks are told as they are.
+func compareTrials(ctx context.Context, run trialSource, opts Options, remarks []string) (*Report, error) {
 	if opts.Baseline == opts.Candidate {
 		return nil, fmt.Errorf("the baseline and the candidate are both %q", opts.Baseline)
 	}
@@ -58,7 +71,7 @@ func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, err
 	if err != nil {
 		return nil, err
 	}
-	c := comparison{run: run, opts: opts, judge: judge{baseline: opts.Baseline, candidate: opts.Candidate, rules: rules}}
+	c := comparison{run: run, opts: opts, remarks: remarks, judge: judge{baseline: opts.Baseline, candidate: opts.Candidate, rules: rules}}
 	found, err := c.pass(ctx)
 	if err != nil {
 		return nil, err
@@ -92,9 +105,10 @@ func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, err
 
 // comparison is one call of Run.
 type comparison struct {
-	run   *replay.RunReader
-	opts  Options
-	judge judge
+	run     trialSource
+	opts    Options
+	remarks []string
+	judge   judge
 }
 
 // findings are what one pass over a run found.
@@ -209,6 +223,7 @@ func (c *comparison) report(f *findings) *Report {
 	if m := c.run.Manifest(); m != nil {
 		r.Reasons = append(r.Reasons, leftOut(m)...)
 	}
+	r.Reasons = append(r.Reasons, c.remarks...)
 	for _, rule := range r.Rules {
 		if rule.Expired {
 			r.reason("the rule at %s has expired (%s)", rule.At, rule.Until)

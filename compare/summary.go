@@ -137,9 +137,12 @@ func (s *summary) namesKnown(opts Options) error {
 	}
 	for _, name := range []string{opts.Baseline, opts.Candidate} {
 		if !s.names[name] {
-			return fmt.Errorf("no trial has an outcome of %q; the run has outcomes of %s",
-				name, strings.Join(sortedKeys(s.names), ", "))
+			return noOutcome(name, s.names)
 		}
 	}
 	return nil
+}
+
+func noOutcome(of string, names map[string]bool) error {
+	return fmt.Errorf("no trial has an outcome of %q; the run has outcomes of %s", of, strings.Join(sortedKeys(names), ", "))
 }

@@ -92,7 +92,7 @@ func (d *demo) fireAt(ctx context.Context, invoke, app string) error {
 		return err
 	}
 	const inFlight = 4
-	targets, err := buildTargets(ctx, cfg, d.rec, inFlight)
+	targets, err := buildTargets(ctx, cfg, d.rec, inFlight, nil)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -38,8 +39,8 @@ type targetBuilder struct {
 	board *completion.Board
 }
 
-// buildTargets returns the deployments of each function in the config.
-func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recording, inFlight int) (
+// buildTargets returns the deployments of each function in the config: all, or those that fire names.
+func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recording, inFlight int, fire []string) (
 	map[string][]replay.Deployment, error) {
 	b := &targetBuilder{
 		objects: rec, inFlight: inFlight, http: replay.NewHTTPClient(replay.HTTPOptions{InFlight: inFlight}),
@@ -47,29 +48,48 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 	}
 	targets := make(map[string][]replay.Deployment, len(cfg.Functions))
 	for name, f := range cfg.Functions {
-		if f.Lambda == nil || f.Functions == nil {
-			return nil, fmt.Errorf("config: function %s needs both lambda and functions to be fired at", name)
+		if wanted(fire, lambdaTarget) {
+			if f.Lambda == nil {
+				return nil, missingSide(name, "lambda", fire)
+			}
+			l, err := b.lambda(ctx, f.Lambda)
+			if err != nil {
+				return nil, fmt.Errorf("config: function %s: lambda: %w", name, err)
+			}
+			l.InFlight, l.Rewrite, l.RetrySafe = f.Lambda.InFlight, f.Lambda.Rewrite, f.Retry.Safe
+			l.Environment = environment(f.Lambda.Environment, f.Lambda.Endpoint)
+			targets[name] = append(targets[name], l)
 		}
-		l, err := b.lambda(ctx, f.Lambda)
-		if err != nil {
-			return nil, fmt.Errorf("config: function %s: lambda: %w", name, err)
+		if wanted(fire, functionsTarget) {
+			if f.Functions == nil {
+				return nil, missingSide(name, "functions", fire)
+			}
+			az, err := b.functions(name, f.Functions)
+			if err != nil {
+				return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
+			}
+			az.InFlight, az.Rewrite, az.RetrySafe = f.Functions.InFlight, f.Functions.Rewrite, f.Retry.Safe
+			az.Environment = environment(f.Functions.Environment, az.Address)
+			targets[name] = append(targets[name], az)
 		}
-		az, err := b.functions(name, f.Functions)
-		if err != nil {
-			return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
-		}
-		l.InFlight, az.InFlight = f.Lambda.InFlight, f.Functions.InFlight
-		l.Environment = environment(f.Lambda.Environment, f.Lambda.Endpoint)
-		az.Environment = environment(f.Functions.Environment, az.Address)
-		l.Rewrite, az.Rewrite = f.Lambda.Rewrite, f.Functions.Rewrite
-		l.RetrySafe, az.RetrySafe = f.Retry.Safe, f.Retry.Safe
-		targets[name] = []replay.Deployment{l, az}
 	}
 	if len(targets) == 0 {
 		return nil, fmt.Errorf("no functions to fire at: name them under functions in %s, or give a config with -c",
 			config.DefaultName)
 	}
 	return targets, nil
+}
+
+func wanted(fire []string, target string) bool {
+	return len(fire) == 0 || slices.Contains(fire, target)
+}
+
+func missingSide(function, side string, fire []string) error {
+	if len(fire) == 0 {
+		return fmt.Errorf("config: function %s needs both lambda and functions to be fired at, or --fire, which names one",
+			function)
+	}
+	return fmt.Errorf("config: function %s has no %s to be fired at", function, side)
 }
 
 func (b *targetBuilder) lambda(ctx context.Context, l *config.Lambda) (replay.Deployment, error) {
