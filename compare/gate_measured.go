@@ -21,7 +21,7 @@ func (j *gateJudge) perShape() {
 	}
 	short, all := j.inventory.short(j.r.Functions, least)
 	shapes := j.r.Coverage.Shapes.Seen
-	q.Measured = fmt.Sprintf("%d of %s have them", shapes-int64(len(short)), plural(int(shapes), "shape"))
+	q.Measured = fmt.Sprintf("%d of %s with as many", shapes-int64(len(short)), plural(int(shapes), "shape"))
 	if !all {
 		q.Measured += ", and there are more than can be told apart"
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
 
 	"tandem/capture"
 	"tandem/capture/journal"
@@ -29,11 +30,12 @@ type Other struct {
 // Runs compares the candidate's outcomes in a run with outcomes in another run, and judges them. Trials are joined by
 // invocation and repeat. Those of which the other run has none, or has another event, are inconclusive; so are those that
 // it alone has, unless the run was told to leave invocations out. [Options.Baseline] is not used: the baseline is named
-// after the other run. Memory does not grow with the runs; the disk has to hold both once more.
+// "last.run:functions", after the other run. Memory does not grow with the runs; the disk has to hold both once more.
 func Runs(ctx context.Context, run *replay.RunReader, other Other, opts Options) (r *Report, err error) {
 	opts = opts.withDefaults()
 	other.Outcome = cmp.Or(other.Outcome, opts.Candidate)
-	opts.Baseline = other.Outcome + " of " + cmp.Or(other.Name, "the other run")
+	other.Name = cmp.Or(other.Name, "the other run")
+	opts.Baseline = filepath.Base(other.Name) + ":" + other.Outcome
 	dir, err := os.MkdirTemp(other.Dir, "tandem-join-")
 	if err != nil {
 		return nil, fmt.Errorf("join the runs: %w", err)
@@ -293,7 +295,7 @@ func (j *join) Notices() []string {
 // remarks say what does not stand in the way of a verdict.
 func (j *join) remarks() []string {
 	if j.there > 0 && j.leavesOut() {
-		return []string{fmt.Sprintf("%s in %s alone, and left out of this run", isAre(j.there), j.other.Name)}
+		return []string{fmt.Sprintf("%s in %s alone; this one leaves invocations out", isAre(j.there), j.other.Name)}
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func TestRunsAreJoinedByInvocationAndRepeat(t *testing.T) {
 		if r.Verdict != tt.want || !strings.Contains(strings.Join(r.Reasons, "\n"), tt.says) {
 			t.Errorf("%s: %s (%q), want %s because %q", tt.name, r.Verdict, r.Reasons, tt.want, tt.says)
 		}
-		if r.Baseline != "functions of old.run" {
+		if r.Baseline != "old.run:functions" {
 			t.Errorf("the baseline is %q", r.Baseline)
 		}
 	}
@@ -91,9 +91,9 @@ func TestSpillingDoesNotChangeTheReport(t *testing.T) {
 		}
 		ours = append(ours, only(id, 0, value))
 		theirs = append(theirs, only(id, 0, other))
-		both = append(both, strings.Replace(line(id, "f", answer(other), answer(value)), `"lambda"`, `"functions of old.run"`, 1))
+		both = append(both, strings.Replace(line(id, "f", answer(other), answer(value)), `"lambda"`, `"old.run:functions"`, 1))
 	}
-	want := mustCompare(t, Options{Baseline: "functions of old.run"}, both...)
+	want := mustCompare(t, Options{Baseline: "old.run:functions"}, both...)
 	random.Shuffle(trials, func(i, j int) { ours[i], ours[j] = ours[j], ours[i] })
 	random.Shuffle(trials, func(i, j int) { theirs[i], theirs[j] = theirs[j], theirs[i] })
 	for _, memory := range []int{1, 2000, 20_000, 0} { // a segment for each trial, dozens, a few, one

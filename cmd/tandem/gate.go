@@ -10,6 +10,7 @@ import (
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tandem/capture"
 	"tandem/compare"
@@ -32,8 +33,8 @@ func (a *app) gateCommand() *cobra.Command {
 		Short: "Fire a recording, compare and judge, as a gate of the config says",
 		Long: `gate fires a recording at the targets that the gate NAME names, compares what
 they did with the gate's baseline, and judges whether what it requires holds.
-The exit code is the verdict: 0 all of it does (parity), 1 something is known not
-to (differs), 3 it is not known (inconclusive); the report says then what is
+The exit code is the verdict: 0 all of it does (parity), 1 something is known
+not to (differs), 3 it is not known (inconclusive); the report then says what is
 missing, and how many more trials it takes.
 
 The config's gates are under gates. Four are ready without: pre-cutover,
@@ -73,8 +74,8 @@ The flags that say what is fired when are those of tandem replay.`,
 			if err := plan.fill(&fires); err != nil {
 				return &usageError{cmd, err}
 			}
-			if len(plan.fire) > 0 || cmd.Flags().Changed("fire") {
-				return &usageError{cmd, errors.New("--fire: the gate says what is fired")}
+			if err := opts.checkFlags(cmd.Flags()); err != nil {
+				return &usageError{cmd, err}
 			}
 			return a.gate(cmd.Context(), args[0], fires, &opts)
 		},
@@ -89,11 +90,25 @@ The flags that say what is fired when are those of tandem replay.`,
 	if err := f.MarkHidden("fire"); err != nil {
 		panic(err) // it was added above
 	}
-	cmd.MarkFlagsMutuallyExclusive("run", "output")
-	cmd.MarkFlagsMutuallyExclusive("run", "plan")
-	cmd.MarkFlagsMutuallyExclusive("run", "resume")
 	cmd.MarkFlagsMutuallyExclusive("list", "json")
 	return cmd
+}
+
+// checkFlags refuses flags that would have no effect.
+func (o *gateOptions) checkFlags(f *pflag.FlagSet) (err error) {
+	if f.Changed("fire") {
+		return errors.New("--fire: the gate says what is fired")
+	}
+	if o.run == "" {
+		return nil
+	}
+	judging := []string{"run", "json", "salvage", "identity", "junit", "markdown", "config"}
+	f.Visit(func(flag *pflag.Flag) {
+		if err == nil && !slices.Contains(judging, flag.Name) {
+			err = fmt.Errorf("--%s says how a run is made, and --run names one that is there", flag.Name)
+		}
+	})
+	return err
 }
 
 func (a *app) gate(ctx context.Context, name string, fires replay.Options, opts *gateOptions) error {
