@@ -71,7 +71,7 @@ func compareTrials(ctx context.Context, run trialSource, opts Options, remarks [
 	if err != nil {
 		return nil, err
 	}
-	c := comparison{run: run, opts: opts, remarks: remarks, judge: judge{baseline: opts.Baseline, candidate: opts.Candidate, rules: rules}}
+	c := comparison{run: run, opts: opts, remarks: remarks, judge: judge{baseline: opts.Baseline, candidate: opts.Candidate, rules: rules, anyEffects: opts.Gate != nil && opts.Gate.Require.AnyEffects}}
 	found, err := c.pass(ctx)
 	if err != nil {
 		return nil, err
@@ -210,7 +210,7 @@ func (c *comparison) report(f *findings) *Report {
 		}
 		r.Latency[name] = f.stopwatch.report(&c.opts, c.opts.Limits[name])
 	}
-	r.Calibrated = s.twice
+	r.Calibrated, r.WithoutEffects = s.twice, s.halfKnown
 	if c.opts.Inventory != nil {
 		r.Coverage = c.opts.Inventory.coverage(s.functions)
 	}

@@ -22,11 +22,14 @@ type Requirements struct {
 	Mismatches *int64
 	// Unknown is which share of trials may be inconclusive, and Unreplayable which could not be sent.
 	Unknown, Unreplayable float64
-	PerShape              int64 // trials of each shape that the recording has
-	Coverage              CoverageShares
-	Unchecked             *float64 // share of values that rules may leave unchecked
-	ExpiredRules          int64    // rules that may have expired
-	Calibrate             bool     // each trial is of four outcomes
+	// AnyEffects takes trials whose effects were watched on one side only as compared, where they are inconclusive
+	// otherwise: recordings seldom have effects.
+	AnyEffects   bool
+	PerShape     int64 // trials of each shape that the recording has
+	Coverage     CoverageShares
+	Unchecked    *float64 // share of values that rules may leave unchecked
+	ExpiredRules int64    // rules that may have expired
+	Calibrate    bool     // each trial is of four outcomes
 	// Latency has the candidate's durations over the baseline's, at most; 0 where that does not matter.
 	Latency struct{ P50, P95, P99 float64 }
 	// Headroom is what the candidate leaves of its limits; nil where that does not matter.
@@ -75,6 +78,7 @@ func (r *Report) judge(g *Gate, inv *Inventory, incomplete []string) {
 	j.bound()
 	j.functionBound()
 	j.unreplayable()
+	j.effects()
 	j.perShape()
 	j.coverage()
 	j.rules()
@@ -184,6 +188,16 @@ func (j *gateJudge) unreplayable() {
 		q.Missing = "a way to send them; the reasons above say what stands in it"
 	}
 	j.add(q)
+}
+
+// effects says where they were not compared, which is no secret where a gate allows it.
+func (j *gateJudge) effects() {
+	if !j.require.AnyEffects {
+		return
+	}
+	n, _, _ := countsOf(j.r.Trials)
+	j.add(of("effects", "where both sides know them", fmt.Sprintf("not compared in %d of %s", j.r.WithoutEffects,
+		plural(int(n), "trial")), true, Passed))
 }
 
 // shareOf requires that n of all trials are no larger a share than most. More of them is no proof of a difference.

@@ -259,6 +259,34 @@ func TestRequirementsOnLatencyAndCost(t *testing.T) {
 	}
 }
 
+func TestEffectsThatOneSideKnowsAreNotComparedWhereTheGateAllowsIt(t *testing.T) {
+	half := line("a", "f", `{"status":"ok","result":{"json":1}}`, `{"status":"ok","result":{"json":1},"effects":[]}`)
+	other := line("b", "f", `{"status":"ok","result":{"json":1}}`, `{"status":"ok","result":{"json":2},"effects":[]}`)
+	put := `{"status":"ok","effects":[{"kind":"object.put","resource":"r","key":"k","body":{"text":"x"}}]}`
+	both := line("c", "f", put, `{"status":"ok","effects":[]}`)
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		any   bool
+		want  Verdict
+	}{
+		{"not allowed", []string{half}, false, Inconclusive},
+		{"allowed", []string{half}, true, Parity},
+		{"the rest differs", []string{half, other}, true, Differs},
+		{"both sides know, and differ", []string{half, both}, true, Differs},
+	} {
+		r := mustCompare(t, Options{Gate: &Gate{Require: Requirements{AnyEffects: tt.any}}}, tt.lines...)
+		if r.Verdict != tt.want {
+			t.Errorf("%s: %s, %q", tt.name, r.Verdict, r.Reasons)
+		}
+		if tt.any {
+			if q := requirementOf(t, r, "effects", ""); !strings.HasPrefix(q.Measured, fmt.Sprintf("not compared in %d of", r.WithoutEffects)) || r.WithoutEffects == 0 {
+				t.Errorf("%s: %+v", tt.name, q)
+			}
+		}
+	}
+}
+
 func TestAnExpiredRuleFailsTheGate(t *testing.T) {
 	rule := Rule{At: "/body", Treat: Ignore, Why: "w", Until: "2025-12-31"}
 	for _, allowed := range []int64{0, 1} {

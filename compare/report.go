@@ -31,9 +31,11 @@ type Report struct {
 	Unchecked            Unchecked                  `json:"unchecked"`
 	Latency              map[string]FunctionLatency `json:"latency"`
 	// Calibrated counts the trials in which both targets were fired at twice, with outcomes that could be compared.
-	Calibrated int64       `json:"calibrated,omitempty"`
-	Coverage   *Coverage   `json:"coverage,omitempty"` // where the recording was given
-	Gate       *GateReport `json:"gate,omitempty"`     // where the run was judged by one
+	Calibrated int64 `json:"calibrated,omitempty"`
+	// WithoutEffects counts the trials that were compared without their effects, which were watched on one side only.
+	WithoutEffects int64       `json:"withoutEffects,omitempty"`
+	Coverage       *Coverage   `json:"coverage,omitempty"` // where the recording was given
+	Gate           *GateReport `json:"gate,omitempty"`     // where the run was judged by one
 }
 
 // Counts says how many trials there were and how they counted. Total is the sum of the others.

@@ -24,6 +24,7 @@ type summary struct {
 	reasons   map[string]int64 // of inconclusive trials
 	unsent    *bounded         // reasons of unreplayable trials
 	names     map[string]bool  // of outcomes
+	halfKnown int64            // trials that were compared without effects, which one side alone knows
 	twice     int64            // trials whose four outcomes, of firing twice, were compared
 }
 
@@ -60,6 +61,9 @@ func (s *summary) add(t *replay.Trial, opts Options, r result) {
 	switch r.class {
 	case matched, differed:
 		f.kinds.see(t, t.Outcomes[opts.Baseline])
+		if r.halfWatched {
+			s.halfKnown++
+		}
 	case inconclusive:
 		s.reasons[r.reason]++
 	case unreplayable:
@@ -87,6 +91,7 @@ func (s *summary) merge(o *summary) {
 	}
 	s.unsent.merge(o.unsent)
 	s.twice += o.twice
+	s.halfKnown += o.halfKnown
 	for name := range o.names {
 		s.names[name] = true
 	}

@@ -20,9 +20,7 @@ type Gate struct {
 	Fire []string `yaml:"fire"`
 	// Against is the baseline: lambda, which has to be fired at; recording; or run:PATH, for the candidate's outcomes in
 	// an earlier run. The default is lambda, or recording where lambda is all that is fired at.
-	Against string `yaml:"against"`
-	// Effects is false where nobody is to ask what invocations did to the world, because the baseline does not know.
-	Effects *bool   `yaml:"effects"`
+	Against string  `yaml:"against"`
 	Require Require `yaml:"require"`
 }
 
@@ -38,10 +36,12 @@ type Require struct {
 	Coverage                   Coverage `yaml:"coverage"`
 	Unchecked                  string   `yaml:"unchecked"`     // share of values that rules may leave unchecked
 	ExpiredRules               int64    `yaml:"expired-rules"` // rules that may have expired
-	Calibrate                  bool     `yaml:"calibrate"`     // fire each invocation twice at each target
-	Latency                    Latency  `yaml:"latency"`
-	Headroom                   Headroom `yaml:"headroom"`
-	PriceRatio                 *float64 `yaml:"price-ratio"` // the candidate's price over the baseline's
+	// Effects is false where they need not be known of both sides to compare the rest.
+	Effects    *bool    `yaml:"effects"`
+	Calibrate  bool     `yaml:"calibrate"` // fire each invocation twice at each target
+	Latency    Latency  `yaml:"latency"`
+	Headroom   Headroom `yaml:"headroom"`
+	PriceRatio *float64 `yaml:"price-ratio"` // the candidate's price over the baseline's
 }
 
 // Coverage has shares of what the recording has seen that have to be compared.
@@ -163,6 +163,7 @@ func (r *Require) parse() (compare.Requirements, error) {
 		},
 		Unchecked:    p.share("unchecked", r.Unchecked),
 		ExpiredRules: p.number("expired-rules", r.ExpiredRules),
+		AnyEffects:   r.Effects != nil && !*r.Effects,
 		Calibrate:    r.Calibrate,
 		PriceRatio:   p.ratio("price-ratio", r.PriceRatio),
 	}

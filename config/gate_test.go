@@ -23,8 +23,8 @@ gates:
   all:
     fire: [functions, lambda]
     against: lambda
-    effects: false
     require:
+      effects: false
       mismatch-upper-bound: 0.1%
       function-mismatch-upper-bound: 0.05
       mismatches: 3
@@ -50,7 +50,7 @@ func TestAGateIsReadWhole(t *testing.T) {
 	mismatches := int64(3)
 	want := compare.Requirements{
 		MismatchUpperBound: share(.001), FunctionMismatchUpperBound: share(.05), Mismatches: &mismatches,
-		Unknown: .01, Unreplayable: .05, PerShape: 20, Coverage: compare.CoverageShares{Shapes: .95, Formats: 1, Statuses: 1},
+		Unknown: .01, Unreplayable: .05, AnyEffects: true, PerShape: 20, Coverage: compare.CoverageShares{Shapes: .95, Formats: 1, Statuses: 1},
 		Unchecked: share(.1), ExpiredRules: 1, Calibrate: true, PriceRatio: 2,
 	}
 	want.Latency.P50, want.Latency.P95, want.Latency.P99 = 1.2, 1.3, 1.5

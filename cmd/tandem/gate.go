@@ -173,12 +173,8 @@ func (j *gateJudging) fire(ctx context.Context, opts replay.Options) error {
 		opts.Fire = j.gate.Fire
 	}
 	opts.Calibrate = opts.Calibrate || j.gate.Require.Calibrate
-	cfg := j.cfg
-	if j.gate.Effects != nil && !*j.gate.Effects {
-		cfg = withoutEffects(cfg)
-	}
 	var err error
-	if opts.Targets, err = buildTargets(ctx, cfg, opts.Recording, opts.InFlight, opts.Fire); err != nil {
+	if opts.Targets, err = buildTargets(ctx, j.cfg, opts.Recording, opts.InFlight, opts.Fire); err != nil {
 		return err
 	}
 	plan := &j.opts.plan
@@ -189,7 +185,7 @@ func (j *gateJudging) fire(ctx context.Context, opts replay.Options) error {
 		return err
 	}
 	opts.Identities = j.identities
-	manifest, err := j.makeRun(ctx, cfg, opts, plan)
+	manifest, err := j.makeRun(ctx, j.cfg, opts, plan)
 	if err != nil {
 		return err
 	}
@@ -202,24 +198,6 @@ func (j *gateJudging) fire(ctx context.Context, opts replay.Options) error {
 	}
 	j.say("stopped by %s", manifest.Stopped)
 	return nil
-}
-
-// withoutEffects is a config that does not say where effects are told.
-func withoutEffects(cfg *config.Config) *config.Config {
-	without := *cfg
-	without.Functions = make(map[string]config.Function, len(cfg.Functions))
-	for name, f := range cfg.Functions {
-		if f.Lambda != nil {
-			l := *f.Lambda
-			l.Effects, f.Lambda = "", &l
-		}
-		if f.Functions != nil {
-			az := *f.Functions
-			az.Effects, f.Functions = "", &az
-		}
-		without.Functions[name] = f
-	}
-	return &without
 }
 
 // judge compares a run and prints the report. Rec is what it replayed, nil when nobody has opened it yet.
