@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -234,11 +235,14 @@ func (j *gateJudge) bound() {
 	if most == nil {
 		return
 	}
-	const name = "mismatch-upper-bound"
-	q := boundOf(name, j.r.Trials, *most)
+	repeats := int64(0)
+	for _, f := range j.r.Functions {
+		repeats += f.Repeats
+	}
+	q := boundOf("mismatch-upper-bound", j.r.Trials, repeats, *most)
 	parts := j.parts()
 	for _, p := range parts {
-		if low := LowerBound(p.differed, p.compared, 0.05/float64(len(parts))); low > *most && q.Result != Failed {
+		if p.lowerBound(0.05/float64(len(parts))) > *most && q.Result != Failed {
 			q.Result, q.Missing, q.Trials = Failed, "", 0
 			q.Measured += fmt.Sprintf("; %d of %s of %s differ, which is more than that for certain",
 				p.differed, plural(int(p.compared), "trial"), p.name)
@@ -251,6 +255,13 @@ func (j *gateJudge) bound() {
 type part struct {
 	name               string
 	compared, differed int64
+	once               float64 // share of its trials that repeat no other
+}
+
+// lowerBound is how many of the part's invocations differ at least, with the given chance that it is wrong.
+func (p part) lowerBound(chance float64) float64 {
+	n := int64(math.Ceil(float64(p.compared) * p.once))
+	return LowerBound(min(int64(float64(p.differed)*p.once), n), n, chance)
 }
 
 func (j *gateJudge) parts() []part {
@@ -258,10 +269,12 @@ func (j *gateJudge) parts() []part {
 	for _, name := range sortedKeys(j.r.Functions) {
 		f := j.r.Functions[name]
 		n, differed, _ := countsOf(f.Trials)
-		parts = append(parts, part{name, n, differed})
+		// What is repeated is counted once: trials of one invocation are no independent ones.
+		once := float64(n-f.Repeats) / float64(max(n, 1))
+		parts = append(parts, part{name, n, differed, once})
 		for _, shape := range sortedKeys(f.Shapes) {
 			if shape != others && shape != "" {
-				parts = append(parts, part{name + ", shape " + shape, f.Shapes[shape], f.DifferedShapes[shape]})
+				parts = append(parts, part{name + ", shape " + shape, f.Shapes[shape], f.DifferedShapes[shape], once})
 			}
 		}
 	}
@@ -274,17 +287,20 @@ func (j *gateJudge) functionBound() {
 		return
 	}
 	for _, name := range sortedKeys(j.r.Functions) {
-		q := boundOf("function-mismatch-upper-bound", j.r.Functions[name].Trials, *most)
+		q := boundOf("function-mismatch-upper-bound", j.r.Functions[name].Trials, j.r.Functions[name].Repeats, *most)
 		q.Function = name
 		j.add(q)
 	}
 }
 
-func boundOf(name string, c Counts, most float64) RequirementReport {
+// boundOf judges how many invocations may differ. Those that were repeated count once, for the trials of one are not
+// independent; each trial of them that differs counts.
+func boundOf(name string, c Counts, repeats int64, most float64) RequirementReport {
 	compared, differed, unknown := countsOf(c)
-	k, n := differed+unknown, compared+unknown
+	n := compared - repeats + unknown
+	k := min(differed+unknown, n)
 	bound := UpperBound95(k, n)
-	measured := fmt.Sprintf("%s, as %d of %s differ", percent(bound), differed, plural(int(compared), "trial"))
+	measured := fmt.Sprintf("%s, as %d of %s differ", percent(bound), min(differed, n), plural(int(n-unknown), "invocation"))
 	if unknown > 0 {
 		measured += fmt.Sprintf(" and %d may", unknown)
 	}
@@ -292,7 +308,8 @@ func boundOf(name string, c Counts, most float64) RequirementReport {
 	if q.Result == Passed {
 		return q
 	}
-	if LowerBound(differed, n, 0.05) > most {
+	p := part{compared: compared + unknown, differed: differed, once: float64(n) / float64(max(compared+unknown, 1))}
+	if p.lowerBound(0.05) > most {
 		q.Result = Failed
 		return q
 	}
@@ -302,7 +319,7 @@ func boundOf(name string, c Counts, most float64) RequirementReport {
 		return q
 	}
 	q.Trials = more
-	q.Missing = fmt.Sprintf("%s that do not differ", plural(int(more), "more trial"))
+	q.Missing = fmt.Sprintf("%s that do not differ", plural(int(more), "more invocation"))
 	return q
 }
 

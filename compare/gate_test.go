@@ -259,6 +259,19 @@ func TestRequirementsOnLatencyAndCost(t *testing.T) {
 	}
 }
 
+// What is replayed again and again shows nothing of invocations that nobody has seen.
+func TestRepeatsDoNotBringTheBoundDown(t *testing.T) {
+	var lines []string
+	for i, l := range alike("f", "s", 0, 59, 0) {
+		repeated := strings.Replace(l, `"function"`, fmt.Sprintf(`"repeat":%d,"function"`, i%3), 1)
+		lines = append(lines, strings.Replace(repeated, fmt.Sprintf(`"f-%d"`, i), fmt.Sprintf(`"f-%d"`, i/3), 1))
+	}
+	r := mustCompare(t, Options{Gate: &Gate{Require: Requirements{MismatchUpperBound: share(.05)}}}, lines...)
+	if q := requirementOf(t, r, "mismatch-upper-bound", ""); q.Result != Unknown || q.Trials != 39 {
+		t.Errorf("%+v, want 39 more beside the 20 that there are", q)
+	}
+}
+
 func TestEffectsThatOneSideKnowsAreNotComparedWhereTheGateAllowsIt(t *testing.T) {
 	half := line("a", "f", `{"status":"ok","result":{"json":1}}`, `{"status":"ok","result":{"json":1},"effects":[]}`)
 	other := line("b", "f", `{"status":"ok","result":{"json":1}}`, `{"status":"ok","result":{"json":2},"effects":[]}`)

@@ -79,6 +79,8 @@ type FunctionReport struct {
 	Shapes map[string]int64 `json:"shapes"` // trials compared, by the shape of their event
 	// DifferedShapes are those of the trials that differed.
 	DifferedShapes map[string]int64 `json:"differedShapes,omitempty"`
+	// Repeats counts the trials compared of invocations that were replayed before, by --repeat.
+	Repeats int64 `json:"repeats,omitempty"`
 	// MismatchUpperBound95 is that of this function's invocations.
 	MismatchUpperBound95 float64 `json:"mismatchUpperBound95"`
 }

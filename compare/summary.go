@@ -30,6 +30,7 @@ type summary struct {
 
 type functionSummary struct {
 	counts    Counts
+	repeats   int64    // of trials that were compared: those of invocations that have an earlier one
 	kinds     *kinds   // of trials that were compared
 	differed  *bounded // shapes of trials that differed
 	stopwatch *stopwatch
@@ -64,6 +65,9 @@ func (s *summary) add(t *replay.Trial, opts Options, r result) {
 		if r.halfWatched {
 			s.halfKnown++
 		}
+		if t.Repeat > 0 {
+			f.repeats++
+		}
 	case inconclusive:
 		s.reasons[r.reason]++
 	case unreplayable:
@@ -82,6 +86,7 @@ func (s *summary) merge(o *summary) {
 	for name, g := range o.functions {
 		f := s.function(name)
 		f.counts.add(g.counts)
+		f.repeats += g.repeats
 		f.stopwatch.merge(g.stopwatch)
 		f.kinds.merge(g.kinds)
 		f.differed.merge(g.differed)
