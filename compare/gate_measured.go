@@ -15,7 +15,7 @@ func (j *gateJudge) perShape() {
 	}
 	q := RequirementReport{Name: "per-shape", Want: fmt.Sprintf("%s of each", plural(int(least), "trial")), Result: Unknown}
 	if j.inventory == nil {
-		q.Measured, q.Missing = "nothing", unknownRecording
+		q.Measured, q.Missing = "not measured", unknownRecording
 		j.add(q)
 		return
 	}
@@ -56,7 +56,7 @@ func (j *gateJudge) coverage() {
 		}
 		q := RequirementReport{Name: "coverage." + c.name, Want: atLeast(c.least), Result: Unknown}
 		if j.r.Coverage == nil {
-			q.Measured, q.Missing = "nothing", unknownRecording
+			q.Measured, q.Missing = "not measured", unknownRecording
 			j.add(q)
 			continue
 		}
@@ -157,7 +157,7 @@ func (j *gateJudge) headroom() {
 			continue
 		}
 		for _, name := range sortedKeys(j.r.Latency) {
-			q := RequirementReport{Name: c.name, Function: name, Want: atLeast(*c.least), Result: Unknown, Measured: "nothing"}
+			q := RequirementReport{Name: c.name, Function: name, Want: atLeast(*c.least), Result: Unknown, Measured: "not measured"}
 			var left *float64
 			if u := j.r.Latency[name].Usage.Candidate; u != nil {
 				left = c.left(u)
@@ -182,7 +182,7 @@ func (j *gateJudge) price() {
 	}
 	for _, name := range sortedKeys(j.r.Latency) {
 		q := RequirementReport{Name: "price-ratio", Function: name, Want: fmt.Sprintf("at most %g", most), Result: Unknown,
-			Measured: "nothing"}
+			Measured: "not measured"}
 		use := j.r.Latency[name].Usage
 		if use.Baseline == nil || use.Candidate == nil ||
 			use.Baseline.PricePerMillion == nil || use.Candidate.PricePerMillion == nil {

@@ -1,8 +1,11 @@
 package compare
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -323,5 +326,32 @@ func TestTooMuchUncheckedIsNoParity(t *testing.T) {
 		if r.Verdict != want {
 			t.Errorf("at most %v of %v: %s", most, r.Unchecked, r.Verdict)
 		}
+	}
+}
+
+func TestAGatesReportDoesNotDependOnWorkersOrOrder(t *testing.T) {
+	inv := inventoryOf(t, event("f", `{"a":1}`, 200), event("g", `{"a":2,"b":1}`, 500), event("g", `[]`, 404))
+	var lines []string
+	for i := range 40 {
+		lines = append(lines, alike(fmt.Sprint("f", i%3), fmt.Sprint("s", i%7), 100*i, 13, i%2)...)
+	}
+	require := Requirements{
+		MismatchUpperBound: share(.01), FunctionMismatchUpperBound: share(.5), PerShape: 50, Coverage: CoverageShares{Shapes: 1, Statuses: 1},
+		Unchecked: share(.1), AnyEffects: true,
+	}
+	require.Latency.P50 = 2
+	var want []byte
+	random := rand.New(rand.NewPCG(5, 6))
+	for _, workers := range []int{1, 2, 7} {
+		r := mustCompare(t, Options{Workers: workers, Inventory: inv, Gate: &Gate{Name: "g", Require: require}}, lines...)
+		got, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want != nil && !bytes.Equal(want, got) {
+			t.Errorf("with %d workers the report is another:\n%s\n%s", workers, got, want)
+		}
+		want = got
+		random.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
 	}
 }
