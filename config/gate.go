@@ -96,35 +96,35 @@ func (g Gate) Candidate() string {
 }
 
 // validate returns what is wrong with the gate, and the path to its key.
-func (g Gate) validate() (err error, path []any) {
+func (g Gate) validate() (path []any, err error) {
 	seen := make(map[string]bool)
 	for i, target := range g.Fire {
 		if target != "lambda" && target != "functions" {
-			return fmt.Errorf("fire: %q is neither lambda nor functions", target), []any{"fire", i}
+			return []any{"fire", i}, fmt.Errorf("fire: %q is neither lambda nor functions", target)
 		}
 		if seen[target] {
-			return fmt.Errorf("fire: %s is there twice", target), []any{"fire", i}
+			return []any{"fire", i}, fmt.Errorf("fire: %s is there twice", target)
 		}
 		seen[target] = true
 	}
 	if g.Fire != nil && len(g.Fire) == 0 {
-		return errors.New("fire: it is empty"), []any{"fire"}
+		return []any{"fire"}, errors.New("fire: it is empty")
 	}
 	g = g.WithDefaults()
 	path = []any{"against"}
 	if run, ok := strings.CutPrefix(g.Against, RunPrefix); ok && run == "" {
-		return errors.New("against: which run? run:PATH"), path
+		return path, errors.New("against: which run? run:PATH")
 	} else if !ok && g.Against != "lambda" && g.Against != "recording" {
-		return fmt.Errorf("against: %q is neither lambda, recording nor run:PATH", g.Against), path
+		return path, fmt.Errorf("against: %q is neither lambda, recording nor run:PATH", g.Against)
 	}
 	if g.Against == "lambda" && g.Candidate() == "lambda" {
-		return errors.New("against: lambda would be compared with itself; fire at functions, or compare with recording"), path
+		return path, errors.New("against: lambda would be compared with itself; fire at functions, or compare with recording")
 	}
 	if g.Against == "lambda" && !slices.Contains(g.Fire, "lambda") {
-		return errors.New("against: lambda is not fired at: add it to fire, or compare with recording"), path
+		return path, errors.New("against: lambda is not fired at: add it to fire, or compare with recording")
 	}
 	if g.Require.Calibrate && g.Against == "recording" {
-		return errors.New("require.calibrate: what was recorded cannot be fired twice"), []any{"require", "calibrate"}
+		return []any{"require", "calibrate"}, errors.New("require.calibrate: what was recorded cannot be fired twice")
 	}
 	_, err = g.Require.parse()
 	if err != nil {
@@ -134,7 +134,7 @@ func (g Gate) validate() (err error, path []any) {
 			path = append(path, part)
 		}
 	}
-	return err, path
+	return path, err
 }
 
 // Requirements are what parity takes. The gate was validated.
@@ -236,7 +236,7 @@ func (p *gateParser) ratio(key string, v *float64) float64 {
 
 func (l *loader) checkGates(c *Config) error {
 	for _, name := range slices.Sorted(maps.Keys(c.Gates)) {
-		if err, path := c.Gates[name].validate(); err != nil {
+		if path, err := c.Gates[name].validate(); err != nil {
 			return l.fail(err, append([]any{"gates", name}, path...)...)
 		}
 	}

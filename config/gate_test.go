@@ -142,7 +142,7 @@ func TestReadyGatesAreSoundUntilTheConfigHasItsOwn(t *testing.T) {
 		if !ok {
 			t.Errorf("there is no %s", name)
 		}
-		if err, path := g.validate(); err != nil {
+		if path, err := g.validate(); err != nil {
 			t.Errorf("%s: %v at %v", name, err, path)
 		}
 		if m := g.Requirements().Mismatches; m == nil || *m != 0 {

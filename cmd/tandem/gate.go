@@ -192,7 +192,10 @@ func (j *gateJudging) fire(ctx context.Context, opts replay.Options) error {
 	if manifest.Complete {
 		return nil
 	}
-	j.say("go on with it by: tandem gate %s %s -o %s%s --resume", j.name, opts.RecordingPath, opts.Dir, j.configFlag())
+	own := *manifest // without what the gate says itself
+	own.Plan.Fire, own.Plan.Calibrate = nil, own.Plan.Calibrate && !j.gate.Require.Calibrate
+	j.say("go on with it by: tandem gate %s %s -o %s%s%s --resume", j.name, opts.RecordingPath, opts.Dir, j.configFlag(),
+		own.Flags())
 	if ctx.Err() != nil {
 		return errInterrupted
 	}

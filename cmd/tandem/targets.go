@@ -48,10 +48,10 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 	}
 	targets := make(map[string][]replay.Deployment, len(cfg.Functions))
 	for name, f := range cfg.Functions {
+		if err := checkSides(name, f, fire); err != nil {
+			return nil, err
+		}
 		if wanted(fire, lambdaTarget) {
-			if f.Lambda == nil {
-				return nil, missingSide(name, "lambda", fire)
-			}
 			l, err := b.lambda(ctx, f.Lambda)
 			if err != nil {
 				return nil, fmt.Errorf("config: function %s: lambda: %w", name, err)
@@ -61,9 +61,6 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 			targets[name] = append(targets[name], l)
 		}
 		if wanted(fire, functionsTarget) {
-			if f.Functions == nil {
-				return nil, missingSide(name, "functions", fire)
-			}
 			az, err := b.functions(name, f.Functions)
 			if err != nil {
 				return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
@@ -84,12 +81,19 @@ func wanted(fire []string, target string) bool {
 	return len(fire) == 0 || slices.Contains(fire, target)
 }
 
-func missingSide(function, side string, fire []string) error {
-	if len(fire) == 0 {
-		return fmt.Errorf("config: function %s needs both lambda and functions to be fired at, or --fire, which names one",
-			function)
+// checkSides returns an error where the config lacks what is fired at.
+func checkSides(function string, f config.Function, fire []string) error {
+	for side, missing := range map[string]bool{lambdaTarget: f.Lambda == nil, functionsTarget: f.Functions == nil} {
+		switch {
+		case !missing || !wanted(fire, side):
+		case len(fire) == 0:
+			return fmt.Errorf("config: function %s needs both lambda and functions to be fired at, or --fire, which names one",
+				function)
+		default:
+			return fmt.Errorf("config: function %s has no %s to be fired at", function, side)
+		}
 	}
-	return fmt.Errorf("config: function %s has no %s to be fired at", function, side)
+	return nil
 }
 
 func (b *targetBuilder) lambda(ctx context.Context, l *config.Lambda) (replay.Deployment, error) {
