@@ -71,7 +71,10 @@ func compareTrials(ctx context.Context, run trialSource, opts Options, remarks [
 	if err != nil {
 		return nil, err
 	}
-	c := comparison{run: run, opts: opts, remarks: remarks, judge: judge{baseline: opts.Baseline, candidate: opts.Candidate, rules: rules, anyEffects: opts.Gate != nil && opts.Gate.Require.AnyEffects}}
+	c := comparison{run: run, opts: opts, remarks: remarks, judge: judge{
+		baseline: opts.Baseline, candidate: opts.Candidate, rules: rules,
+		anyEffects: opts.Gate != nil && opts.Gate.Require.AnyEffects,
+	}}
 	found, err := c.pass(ctx)
 	if err != nil {
 		return nil, err
