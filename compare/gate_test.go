@@ -303,6 +303,17 @@ func TestEffectsThatOneSideKnowsAreNotComparedWhereTheGateAllowsIt(t *testing.T)
 	}
 }
 
+func TestAnIntervalThatHoldsTheLimitDoesNotTell(t *testing.T) {
+	l := FunctionLatency{Ratio: map[string][2]float64{"p99": {1.2, 1.8}}}
+	l.Baseline.Count, l.Candidate.Count = 150, 120
+	for most, want := range map[float64]Result{1.1: Failed, 1.3: Unknown, 1.7: Unknown, 1.8: Passed} {
+		q := latencyOf(l, "p99", most)
+		if q.Result != want || (q.Trials > 0) != (want == Unknown) {
+			t.Errorf("at most %v: %+v, want %s", most, q, want)
+		}
+	}
+}
+
 func TestAnExpiredRuleFailsTheGate(t *testing.T) {
 	rule := Rule{At: "/body", Treat: Ignore, Why: "w", Until: "2025-12-31"}
 	for _, allowed := range []int64{0, 1} {

@@ -60,6 +60,8 @@ func TestRunsAreJoinedByInvocationAndRepeat(t *testing.T) {
 		{"in the other alone", "the run may have lost it", []string{same}, []string{same, twice}, Inconclusive, "1 trial is in old.run alone"},
 		{"another event", "an ID that names two things", []string{same, twice},
 			[]string{same, strings.Replace(twice, `"shape":"s"`, `"shape":"z"`, 1)}, Inconclusive, "1 trial is of another function or shape"},
+		{"another event, and another value", "it is no difference", []string{same, twice},
+			[]string{same, strings.Replace(only("a", 1, "3"), `"shape":"s"`, `"shape":"z"`, 1)}, Inconclusive, "of another function or shape"},
 		{"another function", "", []string{same, twice},
 			[]string{same, strings.Replace(twice, `"function":"f"`, `"function":"g"`, 1)}, Inconclusive, "of another function or shape"},
 		{"nothing in common", "", []string{same}, []string{twice}, Inconclusive, "no trial could be compared"},
