@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"runtime"
 	"slices"
 	"time"
 
 	"tandem/capture"
+	"tandem/capture/journal"
 	"tandem/replay"
 )
 
@@ -18,6 +20,10 @@ type Options struct {
 	Rules               []Rule
 	Prices              map[string]*Price            // by the name of the outcome
 	Limits              map[string]map[string]Limits // by function and name of the outcome
+	// Inventory is of the recording that coverage is measured by; nil for no coverage.
+	Inventory *Inventory
+	// Gate says what parity takes beside that nothing differs; nil for nothing.
+	Gate *Gate
 	// Salvage skips lines that are not trials, and tells how many, where they are errors otherwise.
 	Salvage bool
 	Workers int       // goroutines that compare; default: one a processor
@@ -46,7 +52,18 @@ func (o Options) withDefaults() Options {
 // The run is read once. It is read again where that takes knowing all of it: when a generated value occurs twice, to see
 // whether aliases still pair one to one, and when it is calibrated, to tell noise from differences.
 func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, error) {
-	opts = opts.withDefaults()
+	return compareTrials(ctx, run, opts.withDefaults(), nil)
+}
+
+// A trialSource is what a comparison reads, as often as it takes: a run, or two that were joined.
+type trialSource interface {
+	Lines() iter.Seq2[journal.Line, error]
+	Manifest() *replay.RunManifest // nil when nobody says how it was made
+	Notices() []string             // what stands in the way of parity
+}
+
+// compareTrials is [Run]. The options are complete; remarks are told as they are.
+func compareTrials(ctx context.Context, run trialSource, opts Options, remarks []string) (*Report, error) {
 	if opts.Baseline == opts.Candidate {
 		return nil, fmt.Errorf("the baseline and the candidate are both %q", opts.Baseline)
 	}
@@ -54,7 +71,10 @@ func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, err
 	if err != nil {
 		return nil, err
 	}
-	c := comparison{run: run, opts: opts, judge: judge{baseline: opts.Baseline, candidate: opts.Candidate, rules: rules}}
+	c := comparison{run: run, opts: opts, remarks: remarks, judge: judge{
+		baseline: opts.Baseline, candidate: opts.Candidate, rules: rules,
+		anyEffects: opts.Gate != nil && opts.Gate.Require.AnyEffects,
+	}}
 	found, err := c.pass(ctx)
 	if err != nil {
 		return nil, err
@@ -88,9 +108,10 @@ func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, err
 
 // comparison is one call of Run.
 type comparison struct {
-	run   *replay.RunReader
-	opts  Options
-	judge judge
+	run     trialSource
+	opts    Options
+	remarks []string
+	judge   judge
 }
 
 // findings are what one pass over a run found.
@@ -111,6 +132,7 @@ func (c *comparison) pass(ctx context.Context) (*findings, error) {
 		four := c.judge.calibrate(t, &r)
 		if four != nil {
 			sum.noise.add(t.Function, trialID(t), four)
+			sum.twice++
 		}
 		sum.add(t, c.opts, c.judge.sift(t, r, four))
 		return r.aliases
@@ -183,23 +205,35 @@ func (c *comparison) report(f *findings) *Report {
 	compared, differed := make(map[string]int64), make(map[string]int64)
 	for name, f := range s.functions {
 		r.Trials.add(f.counts)
-		r.Functions[name] = FunctionReport{Trials: f.counts, Shapes: f.shapes.forget()}
-		r.Latency[name] = f.stopwatch.report(&c.opts, c.opts.Limits[name])
 		differed[name] = f.counts.Differed
 		compared[name] = f.counts.Matched + f.counts.Differed
+		r.Functions[name] = FunctionReport{
+			Trials: f.counts, Shapes: f.kinds.shapes.forget(), DifferedShapes: f.differed.forget(), Repeats: f.repeats,
+			MismatchUpperBound95: UpperBound95(differed[name], compared[name]),
+		}
+		r.Latency[name] = f.stopwatch.report(&c.opts, c.opts.Limits[name])
+	}
+	r.Calibrated, r.WithoutEffects = s.twice, s.halfKnown
+	if c.opts.Inventory != nil {
+		r.Coverage = c.opts.Inventory.coverage(s.functions)
 	}
 	r.Clusters = s.clusters.clusters(compared, differed)
 	r.Noise = s.noise.report(c.judge.noise)
 	r.Proposals = s.noise.proposals(c.opts, r.Noise)
-	r.decide(c.unseen(f))
+	incomplete := c.incomplete(f)
+	r.decide(append(inconclusiveReasons(f), incomplete...))
 	r.Reasons = append(r.Reasons, unsent(s.unsent.forget())...)
 	if m := c.run.Manifest(); m != nil {
 		r.Reasons = append(r.Reasons, leftOut(m)...)
 	}
+	r.Reasons = append(r.Reasons, c.remarks...)
 	for _, rule := range r.Rules {
 		if rule.Expired {
 			r.reason("the rule at %s has expired (%s)", rule.At, rule.Until)
 		}
+	}
+	if c.opts.Gate != nil {
+		r.judge(c.opts.Gate, c.opts.Inventory, incomplete)
 	}
 	return r
 }
@@ -236,13 +270,19 @@ func leftOut(m *replay.RunManifest) []string {
 	return list
 }
 
-// unseen says what stands between the trials that were compared and the whole recording. What cannot be sent is told
-// too, but is known, so it is left to the caller's eye and to gates.
-func (c *comparison) unseen(f *findings) []string {
+// inconclusiveReasons says why trials are inconclusive.
+func inconclusiveReasons(f *findings) []string {
 	var list []string
 	for _, reason := range sortedKeys(f.sum.reasons) {
 		list = append(list, fmt.Sprintf("%s inconclusive: %s", plural(int(f.sum.reasons[reason]), "trial"), reason))
 	}
+	return list
+}
+
+// incomplete says what stands between the trials that there are and the whole recording. What cannot be sent is told
+// too, but is known, so it is left to the caller's eye and to gates.
+func (c *comparison) incomplete(f *findings) []string {
+	var list []string
 	if m := c.run.Manifest(); m != nil {
 		planned := m.Planned()
 		missing := planned

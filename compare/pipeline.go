@@ -126,11 +126,15 @@ func (c *comparison) work(b *batch, sum *summary, look func(*replay.Trial, *summ
 		case c.opts.Salvage:
 			r.skipped = true
 		default:
-			b.err = fmt.Errorf("%s: not a trial: %w; fix or delete the line, or --salvage to skip it", b.places[i], err)
+			b.err = notATrial(b.places[i], err)
 			return
 		}
 		b.result = append(b.result, r)
 	}
+}
+
+func notATrial(at capture.Place, err error) error {
+	return fmt.Errorf("%s: not a trial: %w; fix or delete the line, or --salvage to skip it", at, err)
 }
 
 // trialID tells a trial from all others of its run. It is written as in marks; no ID has white space in it.

@@ -30,6 +30,12 @@ type Report struct {
 	Rules                []RuleReport               `json:"rules"`
 	Unchecked            Unchecked                  `json:"unchecked"`
 	Latency              map[string]FunctionLatency `json:"latency"`
+	// Calibrated counts the trials in which both targets were fired at twice, with outcomes that could be compared.
+	Calibrated int64 `json:"calibrated,omitempty"`
+	// WithoutEffects counts the trials that were compared without their effects, which were watched on one side only.
+	WithoutEffects int64       `json:"withoutEffects,omitempty"`
+	Coverage       *Coverage   `json:"coverage,omitempty"` // where the recording was given
+	Gate           *GateReport `json:"gate,omitempty"`     // where the run was judged by one
 }
 
 // Counts says how many trials there were and how they counted. Total is the sum of the others.
@@ -71,6 +77,12 @@ func (c *Counts) add(d Counts) {
 type FunctionReport struct {
 	Trials Counts           `json:"trials"`
 	Shapes map[string]int64 `json:"shapes"` // trials compared, by the shape of their event
+	// DifferedShapes are those of the trials that differed.
+	DifferedShapes map[string]int64 `json:"differedShapes,omitempty"`
+	// Repeats counts the trials compared of invocations that were replayed before, by --repeat.
+	Repeats int64 `json:"repeats,omitempty"`
+	// MismatchUpperBound95 is that of this function's invocations.
+	MismatchUpperBound95 float64 `json:"mismatchUpperBound95"`
 }
 
 // A Cluster gathers the differences that likely have one cause.

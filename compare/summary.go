@@ -24,11 +24,15 @@ type summary struct {
 	reasons   map[string]int64 // of inconclusive trials
 	unsent    *bounded         // reasons of unreplayable trials
 	names     map[string]bool  // of outcomes
+	halfKnown int64            // trials that were compared without effects, which one side alone knows
+	twice     int64            // trials whose four outcomes, of firing twice, were compared
 }
 
 type functionSummary struct {
 	counts    Counts
-	shapes    *bounded
+	repeats   int64    // of trials that were compared: those of invocations that have an earlier one
+	kinds     *kinds   // of trials that were compared
+	differed  *bounded // shapes of trials that differed
 	stopwatch *stopwatch
 }
 
@@ -42,7 +46,7 @@ func newSummary(rules int) *summary {
 func (s *summary) function(name string) *functionSummary {
 	f := s.functions[name]
 	if f == nil {
-		f = &functionSummary{shapes: newBounded(maxShapes), stopwatch: newStopwatch()}
+		f = &functionSummary{kinds: newKinds(), differed: newBounded(maxShapes), stopwatch: newStopwatch()}
 		s.functions[name] = f
 	}
 	return f
@@ -57,13 +61,20 @@ func (s *summary) add(t *replay.Trial, opts Options, r result) {
 	}
 	switch r.class {
 	case matched, differed:
-		f.shapes.see(t.Shape, 1)
+		f.kinds.see(t, t.Outcomes[opts.Baseline])
+		if r.halfWatched {
+			s.halfKnown++
+		}
+		if t.Repeat > 0 {
+			f.repeats++
+		}
 	case inconclusive:
 		s.reasons[r.reason]++
 	case unreplayable:
 		s.unsent.see(r.reason, 1)
 	}
 	if r.class == differed {
+		f.differed.see(t.Shape, 1)
 		s.clusters.add(t.Function, t.Invocation, fold(r.differences))
 	}
 }
@@ -75,13 +86,17 @@ func (s *summary) merge(o *summary) {
 	for name, g := range o.functions {
 		f := s.function(name)
 		f.counts.add(g.counts)
+		f.repeats += g.repeats
 		f.stopwatch.merge(g.stopwatch)
-		f.shapes.merge(g.shapes)
+		f.kinds.merge(g.kinds)
+		f.differed.merge(g.differed)
 	}
 	for reason, n := range o.reasons {
 		s.reasons[reason] += n
 	}
 	s.unsent.merge(o.unsent)
+	s.twice += o.twice
+	s.halfKnown += o.halfKnown
 	for name := range o.names {
 		s.names[name] = true
 	}
@@ -132,9 +147,12 @@ func (s *summary) namesKnown(opts Options) error {
 	}
 	for _, name := range []string{opts.Baseline, opts.Candidate} {
 		if !s.names[name] {
-			return fmt.Errorf("no trial has an outcome of %q; the run has outcomes of %s",
-				name, strings.Join(sortedKeys(s.names), ", "))
+			return noOutcome(name, s.names)
 		}
 	}
 	return nil
+}
+
+func noOutcome(of string, names map[string]bool) error {
+	return fmt.Errorf("no trial has an outcome of %q; the run has outcomes of %s", of, strings.Join(sortedKeys(names), ", "))
 }

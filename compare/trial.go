@@ -23,12 +23,14 @@ type result struct {
 	reason      string // for inconclusive and unreplayable trials
 	differences []Difference
 	aliases     []aliasPair
+	halfWatched bool // effects are known of one side only, and were not compared
 }
 
 // A judge compares single trials. It is safe for concurrent use: what it counts goes to the tally of the caller.
 type judge struct {
 	baseline, candidate string
 	rules               *ruleSet
+	anyEffects          bool // a trial is compared although effects are known of one side only
 	// contradicted says, once the whole run has been seen, of an alias why it is none: because one of its values
 	// was paired with others elsewhere. It is nil before.
 	contradicted func(aliasPair) (why string)
@@ -76,7 +78,8 @@ func (j *judge) between(t *replay.Trial, baseline, candidate string, tally *tall
 		docB.effects, docC.effects = nil, nil
 	}
 	r := j.documents(rules, &docB, &docC, tally)
-	if halfWatched && r.class == matched {
+	r.halfWatched = halfWatched
+	if halfWatched && r.class == matched && !j.anyEffects {
 		return result{class: inconclusive, reason: "effects were watched on one side only"}
 	}
 	return r

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"sort"
 
 	"gonum.org/v1/gonum/mathext"
 )
@@ -13,6 +14,31 @@ func UpperBound95(k, n int64) float64 {
 		return 1
 	}
 	return mathext.InvRegIncBeta(float64(k+1), float64(n-k), 0.95)
+}
+
+// LowerBound returns the smallest share of differing invocations that n trials of which k differ leave possible, with
+// the given chance that it is wrong: the other side of the same bound. It is 0 for k = 0.
+func LowerBound(k, n int64, chance float64) float64 {
+	if k <= 0 || n <= 0 {
+		return 0
+	}
+	return mathext.InvRegIncBeta(float64(k), float64(n-k+1), chance)
+}
+
+// maxTrials is more than anybody fires.
+const maxTrials = 1 << 40
+
+// TrialsUntil returns how many more trials, none of which differs, bring the upper bound of n trials of which k differ
+// down to at most share. It is 0 when it is there, and ok is false when no number of trials does that.
+func TrialsUntil(k, n int64, share float64) (more int64, ok bool) {
+	if UpperBound95(k, n) <= share {
+		return 0, true
+	}
+	if !(share > 0) || UpperBound95(k, n+maxTrials) > share {
+		return 0, false
+	}
+	enough := sort.Search(maxTrials, func(more int) bool { return UpperBound95(k, n+int64(more)) <= share })
+	return int64(enough), true
 }
 
 // decide sets the report's verdict, bound and reasons from its counts. Unseen says what the run did not get to.

@@ -23,6 +23,8 @@ type Config struct {
 	// says nothing of rules, and empty when it says that there are none.
 	Rules []compare.Rule  `yaml:"-"`
 	Gates map[string]Gate `yaml:"gates"`
+	// Prices are by the name of the outcome: lambda, functions or recording.
+	Prices map[string]*compare.Price `yaml:"prices"`
 	// Redact says what recordings must not have, beside credentials. The rules were all validated.
 	Redact []redact.Rule `yaml:"redact"`
 	// Hash is the SHA-256 of the file in lower-case hex, before variables were filled in.
@@ -60,6 +62,8 @@ type Functions struct {
 	// Environment says what depends on it. It may be left out for an address on this machine.
 	Environment replay.Environment `yaml:"environment"`
 	Rewrite     []rewrite.Change   `yaml:"rewrite"` // of events, before they are sent to it
+
+	Limits `yaml:",inline"`
 }
 
 // A way is one way to fire a function.
@@ -93,20 +97,6 @@ func (f *Functions) ways() map[string]way {
 		set["eventhub"] = f.EventHub
 	}
 	return set
-}
-
-// A Gate says what to fire, what to compare with, and how much evidence parity takes.
-type Gate struct {
-	Fire    []string `yaml:"fire"`
-	Against string   `yaml:"against"`
-	Require Require  `yaml:"require"`
-}
-
-// Require is what a gate demands beyond the verdict. Zero demands nothing.
-type Require struct {
-	MismatchUpperBound string `yaml:"mismatch-upper-bound"` // a share, like 0.1%
-	PerShape           int    `yaml:"per-shape"`            // trials of each shape
-	Mismatches         *int   `yaml:"mismatches"`
 }
 
 // ruleEntry is one entry of rules: a rule, or the use of a preset.

@@ -33,6 +33,7 @@ type Lambda struct {
 	Rewrite     []rewrite.Change   `yaml:"rewrite"` // of events, before they are sent to it
 
 	StepFunctions `yaml:",inline"`
+	Limits        `yaml:",inline"`
 }
 
 // LambdaHTTP is a Function URL, an API Gateway or a load balancer in front of a Lambda function.

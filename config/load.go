@@ -207,10 +207,13 @@ func (l *loader) check(c *Config) error {
 		}
 	}
 	if l.wants("gates") {
-		for name, g := range c.Gates {
-			if err := l.checkGate(name, g); err != nil {
-				return err
-			}
+		if err := l.checkGates(c); err != nil {
+			return err
+		}
+	}
+	if l.wants("prices") {
+		if err := l.checkPrices(c); err != nil {
+			return err
 		}
 	}
 	if l.wants("redact") {
@@ -308,19 +311,6 @@ func isEnvironment(e replay.Environment) bool {
 
 func noEnvironment(e replay.Environment) error {
 	return fmt.Errorf("environment: %q is none of sandbox, staging, production", e)
-}
-
-func (l *loader) checkGate(name string, g Gate) error {
-	targets := []string{"lambda", "functions"}
-	for i, target := range g.Fire {
-		if !slices.Contains(targets, target) {
-			return l.fail(fmt.Errorf("fire: %q is neither lambda nor functions", target), "gates", name, "fire", i)
-		}
-	}
-	if g.Against != "" && !slices.Contains([]string{"lambda", "recording"}, g.Against) {
-		return l.fail(fmt.Errorf("against: %q is neither lambda nor recording", g.Against), "gates", name, "against")
-	}
-	return nil
 }
 
 // readRules makes c.Rules of the entries, with presets in their places.

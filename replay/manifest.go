@@ -82,6 +82,8 @@ type Plan struct {
 	Seed      uint64   `json:"seed,omitempty"`
 	Repeat    int      `json:"repeat"`
 	Calibrate bool     `json:"calibrate,omitempty"`
+	// Fire names the targets that are fired at; absent where these are all.
+	Fire []string `json:"fire,omitempty"`
 }
 
 // A PaceRef says when invocations were due, and how well that was kept to, in the last session.
@@ -232,6 +234,9 @@ func (p Plan) Flags() string {
 	}
 	if p.Calibrate {
 		flags += " --calibrate"
+	}
+	if len(p.Fire) > 0 {
+		flags += " --fire " + strings.Join(p.Fire, ",")
 	}
 	return flags
 }

@@ -22,7 +22,10 @@ type Options struct {
 	// Targets has the deployments of each function. An invocation of another function gets a trial that says that
 	// it is unreplayable.
 	Targets map[string][]Deployment
-	Dir     string // the run's folder, which is made
+	// Fire names the targets that are fired at where these are not all that functions have. It is for the manifest, and
+	// for a run that is gone on with: Targets has no others.
+	Fire []string
+	Dir  string // the run's folder, which is made
 	// Resume goes on with the run in Dir, if there is one. It must be of the same recording and the same selection,
 	// repeats and calibration, and of the same config unless NewConfig is set.
 	Resume    bool
@@ -181,7 +184,7 @@ func (o *Options) stopRules() []string {
 }
 
 func (o *Options) plan() Plan {
-	p := Plan{Only: o.Select.Only, Sample: o.Select.Sample, Repeat: o.Repeat, Calibrate: o.Calibrate}
+	p := Plan{Only: o.Select.Only, Sample: o.Select.Sample, Repeat: o.Repeat, Calibrate: o.Calibrate, Fire: o.Fire}
 	if p.Sample > 0 {
 		p.Seed = o.Select.Seed
 	}

@@ -8,6 +8,7 @@ import (
 
 	"tandem/compare"
 	"tandem/compare/report"
+	"tandem/config"
 	"tandem/replay"
 )
 
@@ -15,59 +16,98 @@ type compareOptions struct {
 	baseline, candidate string
 	json, salvage       bool
 	suggest             bool
+	recording           string
+	reports             reportFlags
 	keys                identityFlags
 }
 
 func (a *app) compareCommand() *cobra.Command {
 	var opts compareOptions
 	cmd := &cobra.Command{
-		Use:   "compare RUN",
+		Use:   "compare RUN [OTHERRUN]",
 		Short: "Compare the outcomes of a run and judge them",
 		Long: `compare reads the trials of a run, a folder or a .jsonl or .jsonl.zst file, and
 reports where the candidate's outcomes differ from the baseline's. The exit code
 is the verdict: 0 parity, 1 differs, 3 inconclusive.
 
+With OTHERRUN, the candidate's outcomes in RUN are compared with those in that
+run, such as last week's, or with another outcome there by --baseline. Trials
+are joined by invocation, on disk, whatever their number.
+
 The config's rules say which differences are allowed. Without a config, the
 rules lambda-to-functions apply: they drop what the platforms themselves add.`,
 		Example: `  tandem compare orders.run
-  tandem compare orders.run --json | jq .clusters`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.compare(cmd.Context(), args[0], opts) },
+  tandem compare orders.run --json | jq .clusters
+  tandem compare orders.run --recording orders.rec --markdown summary.md
+  tandem compare friday.run monday.run`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 && !cmd.Flags().Changed("baseline") {
+				opts.baseline = opts.candidate
+			}
+			return a.compare(cmd.Context(), args, opts)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&opts.baseline, "baseline", "lambda", "`name` of the outcome to compare with")
 	f.StringVar(&opts.candidate, "candidate", "functions", "`name` of the outcome that has to be like it")
+	f.Lookup("baseline").Usage += "; of OTHERRUN it is the candidate's, unless given"
+	f.StringVar(&opts.recording, "recording", "", "tell how much of this `recording` was compared")
 	f.BoolVar(&opts.json, "json", false, "print the report as one JSON document")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged in the run, and tell how much")
 	f.BoolVar(&opts.suggest, "suggest", false, "print rules for the noise of a calibrated run, as YAML for the config")
 	cmd.MarkFlagsMutuallyExclusive("json", "suggest")
+	opts.reports.addTo(f)
 	opts.keys.register(f)
 	return cmd
 }
 
-func (a *app) compare(ctx context.Context, path string, opts compareOptions) error {
-	rules, err := a.rules()
+// compare compares a run, or one with another: paths has one or two.
+func (a *app) compare(ctx context.Context, paths []string, flags compareOptions) error {
+	cfg, err := a.config("rules", "prices")
 	if err != nil {
 		return err
 	}
-	identities, err := opts.keys.parse()
+	opts, err := comparison(cfg)
 	if err != nil {
 		return err
 	}
-	run, err := replay.OpenRun(path, replay.RunOptions{Salvage: opts.salvage, Identities: identities})
+	opts.Baseline, opts.Candidate, opts.Salvage = flags.baseline, flags.candidate, flags.salvage
+	identities, err := flags.keys.parse()
 	if err != nil {
 		return err
 	}
-	r, err := compare.Run(ctx, run, compare.Options{
-		Baseline: opts.baseline, Candidate: opts.candidate, Rules: rules, Salvage: opts.salvage,
-	})
+	var runs []*replay.RunReader
+	for _, path := range paths {
+		run, err := replay.OpenRun(path, replay.RunOptions{Salvage: flags.salvage, Identities: identities})
+		if err != nil {
+			return err
+		}
+		runs = append(runs, run)
+	}
+	if flags.recording != "" {
+		rec, err := a.openRecording(flags.recording, flags.salvage, identities)
+		if err != nil {
+			return err
+		}
+		defer rec.Close()
+		if opts.Inventory, err = compare.TakeInventory(ctx, rec, flags.recording); err != nil {
+			return err
+		}
+	}
+	var r *compare.Report
+	if len(runs) == 2 {
+		r, err = compare.Runs(ctx, runs[0], compare.Other{Run: runs[1], Name: paths[1], Outcome: flags.baseline}, opts)
+	} else {
+		r, err = compare.Run(ctx, runs[0], opts)
+	}
 	if err != nil {
 		return err
 	}
-	if opts.suggest {
+	if flags.suggest {
 		return a.suggest(r)
 	}
-	return a.printReport(r, opts.json)
+	return a.printReport(r, flags.json, flags.reports)
 }
 
 // suggest prints the rules that would settle a run's noise. There is no verdict in that, and no exit code for one.
@@ -84,21 +124,23 @@ func (a *app) suggest(r *compare.Report) error {
 	return nil
 }
 
-// rules returns the config's rules, or the preset for the two platforms when there are none in it.
-func (a *app) rules() ([]compare.Rule, error) {
-	cfg, err := a.config("rules")
-	if err != nil {
-		return nil, err
+// comparison is what the config says of comparing: its rules, or the preset for the two platforms when there are none in
+// it, prices and limits.
+func comparison(cfg *config.Config) (compare.Options, error) {
+	opts := compare.Options{Rules: cfg.Rules, Prices: cfg.Prices, Limits: cfg.Limits()}
+	var err error
+	if opts.Rules == nil {
+		opts.Rules, err = compare.Preset(compare.LambdaToFunctions)
 	}
-	if cfg.Rules == nil {
-		return compare.Preset(compare.LambdaToFunctions)
-	}
-	return cfg.Rules, nil
+	return opts, err
 }
 
-// printReport writes a report and returns the verdict as an error that carries the exit code.
-func (a *app) printReport(r *compare.Report, asJSON bool) error {
-	var err error
+// printReport writes a report, to files first, and returns the verdict as an error that carries the exit code.
+func (a *app) printReport(r *compare.Report, asJSON bool, files reportFlags) error {
+	err := files.write(r)
+	if err != nil {
+		return err
+	}
 	if asJSON {
 		err = report.JSON(a.stdout, r)
 	} else {

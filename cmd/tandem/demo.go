@@ -72,7 +72,7 @@ func (a *app) demo(ctx context.Context, opts demoOptions) error {
 	if err != nil {
 		return err
 	}
-	verdict := a.printReport(report, opts.json)
+	verdict := a.printReport(report, opts.json, reportFlags{})
 	a.say("\nall of it is in %s; try", d.dir)
 	a.say("  tandem inspect %s", d.path("orders.rec"))
 	a.say("  tandem compare %s -c %s", d.path("orders.run"), d.path(config.DefaultName))

@@ -92,7 +92,7 @@ func (d *demo) fireAt(ctx context.Context, invoke, app string) error {
 		return err
 	}
 	const inFlight = 4
-	targets, err := buildTargets(ctx, cfg, d.rec, inFlight, newCompletions())
+	targets, err := buildTargets(ctx, cfg, d.rec, inFlight, nil, newCompletions())
 	if err != nil {
 		return err
 	}

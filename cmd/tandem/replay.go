@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tandem/capture"
+	"tandem/config"
 	"tandem/replay"
 )
 
@@ -86,7 +87,7 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 	defer rec.Close()
 	opts.Recording = rec
 	heard := newCompletions()
-	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight, heard); err != nil {
+	if opts.Targets, err = buildTargets(ctx, cfg, rec, opts.InFlight, opts.Fire, heard); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeTargets(opts.Targets)) }()
@@ -94,37 +95,13 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 		a.tellOneNamed(cfg)
 		return a.forecast(ctx, opts, plan.json)
 	}
-	if rec.Encrypted() && len(recipients) == 0 {
-		a.say("%s is encrypted, and %s is not: --recipient encrypts what the targets answer", path, opts.Dir)
-	}
-	if os.Getenv("GOGC") == "" {
-		// A replay keeps little and makes much garbage, so seldomer collections cost memory that it has to spare.
-		defer debug.SetGCPercent(debug.SetGCPercent(400))
-	}
-	opts.ConfigHash, opts.Tool, opts.Progress = cfg.Hash, toolVersion(), new(replay.Progress)
 	opts.Journal.Recipients, opts.Identities = recipients, identities
-	var all servers
-	defer func() { err = errors.Join(err, all.close()) }()
-	if err := a.serveMetrics(&all, plan.metrics, opts.Progress); err != nil {
-		return err
-	}
-	if err := heard.start(ctx, a.say); err != nil {
-		return err
-	}
-	opts.Completions = heard.stats
-	manifest, err := a.fire(ctx, plan.progress, opts)
-	heard.stop(a.say)
-	for _, notice := range rec.Notices() {
-		a.say("%s", notice)
-	}
-	if manifest != nil {
-		a.say("%s", runSummary(manifest))
-	}
+	manifest, err := a.makeRun(ctx, cfg, opts, plan, heard)
 	if err != nil {
 		return err
 	}
 	if manifest.Complete {
-		a.say("judge it by: tandem compare %s%s", opts.Dir, a.configFlag())
+		a.say("judge it by: tandem compare %s%s%s", opts.Dir, a.configFlag(), judgeFlags(opts.Fire))
 		return nil
 	}
 	a.say("go on with it by: tandem replay %s -o %s%s%s --resume", path, opts.Dir, a.configFlag(), manifest.Flags())
@@ -133,6 +110,45 @@ func (a *app) replay(ctx context.Context, opts replay.Options, plan *replayPlan)
 	}
 	a.say("stopped by %s", manifest.Stopped)
 	return verdictError(exitInconclusive)
+}
+
+// makeRun fires a recording, with progress and metrics, and tells what became of it.
+func (a *app) makeRun(ctx context.Context, cfg *config.Config, opts replay.Options, plan *replayPlan, heard *completions) (
+	manifest *replay.RunManifest, err error) {
+	if opts.Recording.Encrypted() && len(opts.Journal.Recipients) == 0 {
+		a.say("%s is encrypted, and %s is not: --recipient encrypts what the targets answer", opts.RecordingPath, opts.Dir)
+	}
+	if os.Getenv("GOGC") == "" {
+		// A replay keeps little and makes much garbage, so seldomer collections cost memory that it has to spare.
+		defer debug.SetGCPercent(debug.SetGCPercent(400))
+	}
+	opts.ConfigHash, opts.Tool, opts.Progress = cfg.Hash, toolVersion(), new(replay.Progress)
+	var all servers
+	defer func() { err = errors.Join(err, all.close()) }()
+	if err := a.serveMetrics(&all, plan.metrics, opts.Progress); err != nil {
+		return nil, err
+	}
+	if err := heard.start(ctx, a.say); err != nil {
+		return nil, err
+	}
+	opts.Completions = heard.stats
+	manifest, err = a.fire(ctx, plan.progress, opts)
+	heard.stop(a.say)
+	for _, notice := range opts.Recording.Notices() {
+		a.say("%s", notice)
+	}
+	if manifest != nil {
+		a.say("%s", runSummary(manifest))
+	}
+	return manifest, err
+}
+
+// judgeFlags are the flags of compare, each after a space, for a run that fired at these targets.
+func judgeFlags(fire []string) string {
+	if len(fire) != 1 {
+		return ""
+	}
+	return " --baseline recording --candidate " + fire[0]
 }
 
 // configFlag is the flag, after a space, that names the same config in an advice.

@@ -21,6 +21,7 @@ type replayPlan struct {
 	seed                       uint64
 	repeat                     int
 	calibrate                  bool
+	fire                       []string
 	warmUp                     string
 	speed, rate, maxRate       string
 	ramp, maxGap               time.Duration
@@ -42,6 +43,7 @@ func (p *replayPlan) addTo(f *pflag.FlagSet) {
 	f.Uint64Var(&p.seed, "seed", 0, "`number` that decides what is in the sample")
 	f.IntVar(&p.repeat, "repeat", 1, "replay the recording `N` times, one after the other")
 	f.BoolVar(&p.calibrate, "calibrate", false, "fire each invocation twice at each target, to learn what differs by itself")
+	f.StringSliceVar(&p.fire, "fire", nil, "fire at these `targets` alone: lambda or functions; the config need not have others")
 	f.StringVar(&p.warmUp, "warm-up", "", "fire the first `N` invocations, or those of a time such as 30s, without trials")
 	f.StringVar(&p.speed, "speed", "", "fire as recorded, so many times as fast: `1x`, 10x")
 	f.DurationVar(&p.maxGap, "max-gap", time.Hour, "with --speed: longest recorded silence to wait for")
@@ -90,6 +92,10 @@ func (p *replayPlan) fill(opts *replay.Options) error {
 	if !slices.Contains([]string{"auto", "json", "none"}, p.progress) {
 		return fmt.Errorf("--progress %s: there are auto, json, none", p.progress)
 	}
+	if err := p.checkFire(); err != nil {
+		return err
+	}
+	opts.Fire = p.fire
 	opts.InFlight, opts.TargetTimeout, opts.Repeat, opts.Calibrate = p.inFlight, p.timeout, p.repeat, p.calibrate
 	opts.Resume, opts.NewConfig, opts.AllowProduction = p.resume, p.newConfig, p.allowProduction
 	opts.Select = replay.Selection{Only: p.only, Seed: p.seed}
@@ -108,6 +114,21 @@ func (p *replayPlan) fill(opts *replay.Options) error {
 		parseFlag("--max-rate", p.maxRate, parseRate, &opts.Pace.MaxRate),
 		parseFlag("--warm-up", p.warmUp, parseWarmUp, &opts.WarmUp),
 	)
+}
+
+// checkFire leaves fire empty where it names all targets.
+func (p *replayPlan) checkFire() error {
+	seen := make(map[string]bool)
+	for _, target := range p.fire {
+		if target != lambdaTarget && target != functionsTarget || seen[target] {
+			return fmt.Errorf("--fire %s: it takes lambda, functions, or both", strings.Join(p.fire, ","))
+		}
+		seen[target] = true
+	}
+	if len(seen) == 2 {
+		p.fire = nil
+	}
+	return nil
 }
 
 // parseFlag reads a flag unless it is not given.

@@ -45,7 +45,7 @@ config or input; 3 inconclusive; 130 interrupted.`,
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "",
 		"config `file` (default "+config.DefaultName+", if it is there)")
 	root.AddCommand(a.demoCommand(), a.captureCommand(), a.inspectCommand(), a.distillCommand(), a.replayCommand(),
-		a.compareCommand(), a.localCommand(), a.versionCommand())
+		a.compareCommand(), a.gateCommand(), a.localCommand(), a.versionCommand())
 	finish(root)
 	return root
 }

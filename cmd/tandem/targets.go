@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"tandem/capture"
@@ -36,8 +37,10 @@ type targetBuilder struct {
 	destinations map[string]*lambda.Destination // of records of asynchronous invocations, by the queue's URL
 }
 
-// buildTargets returns the deployments of each function in the config, and adds the sources that they need to heard.
-func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recording, inFlight int, heard *completions) (
+// buildTargets returns the deployments of each function in the config, all or those that fire names, and adds the
+// sources that they need to heard.
+func buildTargets(
+	ctx context.Context, cfg *config.Config, rec *capture.Recording, inFlight int, fire []string, heard *completions) (
 	map[string][]replay.Deployment, error) {
 	b := &targetBuilder{
 		objects: rec, inFlight: inFlight, http: replay.NewHTTPClient(replay.HTTPOptions{InFlight: inFlight}),
@@ -45,32 +48,55 @@ func buildTargets(ctx context.Context, cfg *config.Config, rec *capture.Recordin
 	}
 	targets := make(map[string][]replay.Deployment, len(cfg.Functions))
 	for name, f := range cfg.Functions {
-		if f.Lambda == nil || f.Functions == nil {
-			return nil, fmt.Errorf("config: function %s needs both lambda and functions to be fired at", name)
+		if err := checkSides(name, f, fire); err != nil {
+			return nil, err
 		}
-		l, err := b.lambda(ctx, f.Lambda)
-		if err != nil {
-			return nil, fmt.Errorf("config: function %s: lambda: %w", name, err)
+		if wanted(fire, lambdaTarget) {
+			l, err := b.lambda(ctx, f.Lambda)
+			if err != nil {
+				return nil, fmt.Errorf("config: function %s: lambda: %w", name, err)
+			}
+			l.InFlight, l.Rewrite, l.RetrySafe = f.Lambda.InFlight, f.Lambda.Rewrite, f.Retry.Safe
+			l.Environment = environment(f.Lambda.Environment, f.Lambda.Address())
+			targets[name] = append(targets[name], l)
 		}
-		az, err := b.functions(name, f.Functions)
-		if err == nil {
-			az.Target, err = heard.around(az.Target, f.Functions.Completion)
+		if wanted(fire, functionsTarget) {
+			az, err := b.functions(name, f.Functions)
+			if err == nil {
+				az.Target, err = heard.around(az.Target, f.Functions.Completion)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
+			}
+			az.InFlight, az.Rewrite, az.RetrySafe = f.Functions.InFlight, f.Functions.Rewrite, f.Retry.Safe
+			az.Environment = environment(f.Functions.Environment, az.Address)
+			targets[name] = append(targets[name], az)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
-		}
-		l.InFlight, az.InFlight = f.Lambda.InFlight, f.Functions.InFlight
-		l.Environment = environment(f.Lambda.Environment, f.Lambda.Address())
-		az.Environment = environment(f.Functions.Environment, az.Address)
-		l.Rewrite, az.Rewrite = f.Lambda.Rewrite, f.Functions.Rewrite
-		l.RetrySafe, az.RetrySafe = f.Retry.Safe, f.Retry.Safe
-		targets[name] = []replay.Deployment{l, az}
 	}
 	if len(targets) == 0 {
 		return nil, fmt.Errorf("no functions to fire at: name them under functions in %s, or give a config with -c",
 			config.DefaultName)
 	}
 	return targets, nil
+}
+
+func wanted(fire []string, target string) bool {
+	return len(fire) == 0 || slices.Contains(fire, target)
+}
+
+// checkSides returns an error where the config lacks what is fired at.
+func checkSides(function string, f config.Function, fire []string) error {
+	for side, missing := range map[string]bool{lambdaTarget: f.Lambda == nil, functionsTarget: f.Functions == nil} {
+		switch {
+		case !missing || !wanted(fire, side):
+		case len(fire) == 0:
+			return fmt.Errorf("config: function %s needs both lambda and functions to be fired at, or --fire, which names one",
+				function)
+		default:
+			return fmt.Errorf("config: function %s has no %s to be fired at", function, side)
+		}
+	}
+	return nil
 }
 
 // closeTargets ends the connections of targets that keep one.

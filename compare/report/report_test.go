@@ -3,6 +3,8 @@ package report_test
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -26,6 +28,10 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func text(s string) *string { return &s }
+
+func missing(name, function string, n int64) compare.MissingKind {
+	return compare.MissingKind{Name: name, Function: function, Invocations: n}
+}
 
 // reports are what the golden files show, by their names.
 func reports() map[string]*compare.Report {
@@ -98,6 +104,25 @@ func reports() map[string]*compare.Report {
 				Baseline: percentiles(1), Candidate: percentiles(1.5), Ratio: map[string][2]float64{"p50": {1.2, 1.75}},
 			}},
 		},
+		"gated": {
+			Verdict: compare.Differs, Reasons: []string{"the gate pre-cutover is not passed: latency.p99-ratio"},
+			Baseline: "lambda", Candidate: "functions", Trials: compare.Counts{Total: 97, Matched: 97}, MismatchUpperBound95: 0.0304,
+			Functions: map[string]compare.FunctionReport{
+				"create-order": {Trials: compare.Counts{Total: 97, Matched: 97}, MismatchUpperBound95: 0.0304}},
+			Gate: &compare.GateReport{Name: "pre-cutover", Requirements: []compare.RequirementReport{
+				{Name: "mismatches", Result: compare.Passed, Want: "none", Measured: "0 of 97 trials"},
+				{Name: "mismatch-upper-bound", Result: compare.Unknown, Want: "at most 1 %",
+					Measured: "3.04 %, as 0 of 97 trials differ", Missing: "202 more trials that do not differ", Trials: 202},
+				{Name: "latency.p99-ratio", Function: "create-order", Result: compare.Failed, Want: "at most 1.5", Measured: "1.9 to 2.4"},
+			}},
+			Coverage: &compare.Coverage{Recording: "orders.rec", Invocations: 97, FunctionCoverage: compare.FunctionCoverage{
+				Shapes: compare.Cover{Seen: 9, Compared: 4, Missing: []compare.MissingKind{
+					missing("3000b3e06adda7dd", "create-order", 12), missing("23ae31be4bd0ef4f", "create-order", 2), missing("1", "create-order", 1),
+					missing("2", "create-order", 1), missing("3", "create-order", 1)}},
+				Formats: compare.Cover{Seen: 1, Compared: 1}, Statuses: compare.Cover{Seen: 2, Compared: 1,
+					Missing: []compare.MissingKind{missing("4xx", "create-order", 3)}},
+			}},
+		},
 		"inconclusive": {
 			Verdict: compare.Inconclusive, Reasons: []string{"no trial could be compared"}, Baseline: "lambda", Candidate: "functions",
 			Trials: compare.Counts{Total: 1, Unreplayable: 1},
@@ -127,6 +152,10 @@ func reports() map[string]*compare.Report {
 				Cause: "c\nPARITY", Effect: "e\x7f", Also: []string{"/\x1b"},
 				Examples: []compare.Example{{Invocation: "i\nj", Key: "k\u2028", Candidate: text("\x1b[0m\xff\u200b")}}}},
 			Rules: []compare.RuleReport{{Rule: compare.Rule{At: "/\x1b", Treat: compare.Ignore}}},
+			Gate: &compare.GateReport{Name: "g\x1b", Requirements: []compare.RequirementReport{{Name: "n", Function: "f\x1b|<b>",
+				Result: compare.Failed, Want: "w", Measured: "a]]>\x00`|`\nPARITY", Missing: "@team [x](y)"}}},
+			Coverage: &compare.Coverage{Recording: "r\x1b", FunctionCoverage: compare.FunctionCoverage{Shapes: compare.Cover{Seen: 1,
+				Missing: []compare.MissingKind{missing("s\x1b", "f\n", 1)}}}},
 		},
 	}
 }
@@ -138,6 +167,55 @@ func TestTextIsAsInTheGoldenFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden(t, name+".txt", got.Bytes())
+	}
+}
+
+// Reports for machines and for pages are as in the golden files, and what outcomes say is text in them.
+func TestFilesAreAsInTheGoldenFiles(t *testing.T) {
+	for name, r := range reports() {
+		var xmlText, page bytes.Buffer
+		if err := errors.Join(report.JUnit(&xmlText, r), report.Markdown(&page, r)); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".xml", xmlText.Bytes())
+		golden(t, name+".md", page.Bytes())
+		var suites struct {
+			Suite struct {
+				Tests int `xml:"tests,attr"`
+				Cases []struct {
+					Failure, Error *struct{} `xml:",omitempty"`
+				} `xml:"testcase"`
+				Failures int `xml:"failures,attr"`
+				Errors   int `xml:"errors,attr"`
+			} `xml:"testsuite"`
+		}
+		if err := xml.Unmarshal(xmlText.Bytes(), &suites); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		s := suites.Suite
+		if s.Tests != len(s.Cases) || (s.Failures+s.Errors > 0) != (r.Verdict != compare.Parity) {
+			t.Errorf("%s: %d cases, %d failures and %d errors, and the verdict is %s", name, s.Tests, s.Failures, s.Errors, r.Verdict)
+		}
+		if strings.ContainsFunc(page.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) ||
+			strings.Contains(page.String(), "<b>") || strings.Contains(page.String(), "@team") {
+			t.Errorf("%s: the page has what is no text: %s", name, page.String())
+		}
+	}
+}
+
+func TestReportsOfManyClustersAreBounded(t *testing.T) {
+	r := &compare.Report{Verdict: compare.Differs, Functions: map[string]compare.FunctionReport{}}
+	long := strings.Repeat("`<&|", 10_000)
+	for i := range 5000 {
+		name := fmt.Sprint("f", i%200)
+		r.Functions[name] = compare.FunctionReport{Trials: compare.Counts{Total: 1, Differed: 1}}
+		r.Reasons = append(r.Reasons, long)
+		r.Clusters = append(r.Clusters, compare.Cluster{Function: name, Path: long, Cause: long,
+			Examples: []compare.Example{{Invocation: long, Baseline: &long, Candidate: &long}}})
+	}
+	var page bytes.Buffer
+	if err := report.Markdown(&page, r); err != nil || page.Len() > 1<<20 { // what GitHub takes
+		t.Errorf("%d bytes, %v", page.Len(), err)
 	}
 }
 
@@ -205,7 +283,8 @@ type failing struct{}
 func (failing) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestWriteErrorsAreReturned(t *testing.T) {
-	if report.Text(failing{}, reports()["differs"], report.TextOptions{}) == nil || report.JSON(failing{}, reports()["differs"]) == nil {
+	if report.Text(failing{}, reports()["differs"], report.TextOptions{}) == nil || report.JSON(failing{}, reports()["differs"]) == nil ||
+		report.JUnit(failing{}, reports()["differs"]) == nil || report.Markdown(failing{}, reports()["differs"]) == nil {
 		t.Error("a write that failed was not told")
 	}
 }

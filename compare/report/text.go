@@ -28,7 +28,9 @@ type TextOptions struct {
 func Text(w io.Writer, r *compare.Report, opts TextOptions) error {
 	t := text{Writer: bufio.NewWriter(w), r: r}
 	t.verdict(opts)
+	t.gate()
 	t.counts()
+	t.coverage()
 	for i := range r.Clusters {
 		t.cluster(i+1, &r.Clusters[i])
 	}
