@@ -171,7 +171,7 @@ func (c *comparison) refuseDuplicates(ctx context.Context, ids *capture.Duplicat
 func (c *comparison) report(f *findings) *Report {
 	s := f.sum
 	r := &Report{
-		Version: ReportVersion, Baseline: c.opts.Baseline, Candidate: c.opts.Candidate, Reasons: []string{},
+		Version: ReportVersion, Baseline: c.opts.Baseline, Candidate: c.opts.Candidate, Reasons: []string{}, Clusters: []Cluster{},
 		Functions: make(map[string]FunctionReport, len(s.functions)),
 		Latency:   make(map[string]FunctionLatency, len(s.functions)),
 		Rules:     c.judge.rules.report(s.tally, c.opts.Now),
@@ -188,7 +188,9 @@ func (c *comparison) report(f *findings) *Report {
 		differed[name] = f.counts.Differed
 		compared[name] = f.counts.Matched + f.counts.Differed
 	}
-	r.Clusters = s.clusters.clusters(compared, differed)
+	for _, c := range s.clusters.clusters(compared, differed) {
+		r.Clusters = append(r.Clusters, c.Cluster)
+	}
 	r.Noise = s.noise.report(c.judge.noise)
 	r.Proposals = s.noise.proposals(c.opts, r.Noise)
 	r.decide(c.unseen(f))

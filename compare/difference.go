@@ -33,7 +33,8 @@ type Difference struct {
 	// Note explains what the values do not show.
 	Note string
 	// Also are further places in the trial with the same disagreement, and its consequences.
-	Also []string
+	Also  []string
+	hints []string // of what happened to the list that the place is in
 }
 
 // explain returns the differences between two values. It returns none exactly when they are equal.
@@ -102,7 +103,7 @@ func explainElements(path string, b, c jsonval.Value) []Difference {
 			found = append(found, explain(childAt(path, e.baseline), b.Elems[e.baseline], c.Elems[e.candidate])...)
 		}
 	}
-	return found
+	return nameLosses(found, b, c)
 }
 
 // sameElements reports whether two lists hold equal elements, each as often, in whatever order.

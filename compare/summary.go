@@ -64,7 +64,7 @@ func (s *summary) add(t *replay.Trial, opts Options, r result) {
 		s.unsent.see(r.reason, 1)
 	}
 	if r.class == differed {
-		s.clusters.add(t.Function, t.Invocation, fold(r.differences))
+		s.clusters.add(t.Function, t.Invocation, sizeOf(t, opts.Baseline, opts.Candidate), fold(r.differences))
 	}
 }
 
