@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"runtime"
 	"slices"
 	"time"
@@ -20,6 +21,9 @@ type Options struct {
 	Limits              map[string]map[string]Limits // by function and name of the outcome
 	// Salvage skips lines that are not trials, and tells how many, where they are errors otherwise.
 	Salvage bool
+	// Events are the invocations of the recording, in its order; nil when it is not at hand. They are read once, to tell
+	// what the events of a cluster have in common. When that ends in an error, it is a reason in the report.
+	Events  iter.Seq2[*capture.Invocation, error]
 	Workers int       // goroutines that compare; default: one a processor
 	Now     time.Time // decides which rules have expired; default: now
 }
@@ -83,7 +87,11 @@ func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, err
 	if err := found.sum.namesKnown(opts); err != nil {
 		return nil, err
 	}
-	return c.report(found), nil
+	r := c.report(found)
+	if err := c.tellConditions(ctx, found, r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // comparison is one call of Run.
@@ -99,6 +107,7 @@ type findings struct {
 	ids      capture.Duplicates
 	suspects suspects
 	skipped  int64
+	clusters []gathered // once there is a report
 }
 
 // pass compares every trial.
@@ -188,7 +197,8 @@ func (c *comparison) report(f *findings) *Report {
 		differed[name] = f.counts.Differed
 		compared[name] = f.counts.Matched + f.counts.Differed
 	}
-	for _, c := range s.clusters.clusters(compared, differed) {
+	f.clusters = s.clusters.clusters(compared, differed)
+	for _, c := range f.clusters {
 		r.Clusters = append(r.Clusters, c.Cluster)
 	}
 	r.Noise = s.noise.report(c.judge.noise)
