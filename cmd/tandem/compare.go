@@ -13,6 +13,7 @@ import (
 
 type compareOptions struct {
 	baseline, candidate string
+	recording           string
 	json, salvage       bool
 	suggest             bool
 	keys                identityFlags
@@ -28,7 +29,10 @@ reports where the candidate's outcomes differ from the baseline's. The exit code
 is the verdict: 0 parity, 1 differs, 3 inconclusive.
 
 The config's rules say which differences are allowed. Without a config, the
-rules lambda-to-functions apply: they drop what the platforms themselves add.`,
+rules lambda-to-functions apply: they drop what the platforms themselves add.
+
+Differences with one likely cause are told as one. Where the recording is still
+at hand, compare also tells what the events have in common that show them.`,
 		Example: `  tandem compare orders.run
   tandem compare orders.run --json | jq .clusters`,
 		Args: cobra.ExactArgs(1),
@@ -37,6 +41,8 @@ rules lambda-to-functions apply: they drop what the platforms themselves add.`,
 	f := cmd.Flags()
 	f.StringVar(&opts.baseline, "baseline", "lambda", "`name` of the outcome to compare with")
 	f.StringVar(&opts.candidate, "candidate", "functions", "`name` of the outcome that has to be like it")
+	f.StringVar(&opts.recording, "recording", "",
+		"`path` of the recording that was replayed (default: where the run says that it was)")
 	f.BoolVar(&opts.json, "json", false, "print the report as one JSON document")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged in the run, and tell how much")
 	f.BoolVar(&opts.suggest, "suggest", false, "print rules for the noise of a calibrated run, as YAML for the config")
@@ -58,9 +64,16 @@ func (a *app) compare(ctx context.Context, path string, opts compareOptions) err
 	if err != nil {
 		return err
 	}
-	r, err := compare.Run(ctx, run, compare.Options{
-		Baseline: opts.baseline, Candidate: opts.candidate, Rules: rules, Salvage: opts.salvage,
-	})
+	how := compare.Options{Baseline: opts.baseline, Candidate: opts.candidate, Rules: rules, Salvage: opts.salvage}
+	rec, err := a.recordingOf(run, opts.recording, opts.salvage, identities)
+	if err != nil {
+		return err
+	}
+	if rec != nil {
+		defer rec.Close()
+		how.Events = eventsOf(rec, run.Manifest(), opts.salvage)
+	}
+	r, err := compare.Run(ctx, run, how)
 	if err != nil {
 		return err
 	}
