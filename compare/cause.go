@@ -25,6 +25,8 @@ type change struct {
 	is   func(b, c jsonval.Value) bool
 }
 
+var allChanges = concat(structureChanges, numberChanges, timeChanges, textChanges)
+
 // causesOf says in a few words each what a difference looks like, the most specific first: 5 for 500 is a hundred times
 // as much. There is at least one. Named is false when it is one that tells nothing of a mistake.
 func causesOf(d Difference) (causes []string, named bool) {
@@ -42,11 +44,9 @@ func causesOf(d Difference) (causes []string, named bool) {
 	case d.Kind == Order:
 		return ordersOf(*d.Baseline, *d.Candidate), true
 	}
-	for _, table := range [][]change{structureChanges, numberChanges, timeChanges, textChanges} {
-		for _, c := range table {
-			if c.is(*d.Baseline, *d.Candidate) {
-				causes = append(causes, c.name)
-			}
+	for _, c := range allChanges {
+		if c.is(*d.Baseline, *d.Candidate) {
+			causes = append(causes, c.name)
 		}
 	}
 	causes = append(causes, scaled(*d.Baseline, *d.Candidate)...)
@@ -71,21 +71,22 @@ func plainCauseOf(d Difference) string {
 	return anotherValue
 }
 
-// notByChance are changes that two values of a field that is noise hardly ever show. Those of others, such as a number that
-// is ten times another one, may be seen between any two.
-var notByChance = []string{
-	"the base64 text in place of the bytes", "a number written as a string", "a string written as a number",
-	"rounded through binary floating point", "only the letter case differs", "a local time without its zone",
-	"the same instant in another zone", "a space for a plus", "a plus for a space", cutOff,
-}
+// coarseChanges are those that two values of a field that is noise hardly ever show. Others, such as a number that is ten
+// times another one, may be seen between any two.
+var coarseChanges = slices.DeleteFunc(slices.Clone(allChanges), func(c change) bool {
+	return !slices.Contains([]string{
+		"the base64 text in place of the bytes", "a number written as a string", "a string written as a number",
+		"rounded through binary floating point", "only the letter case differs", "a local time without its zone",
+		"the same instant in another zone", "a space for a plus", "a plus for a space", cutOff,
+	}, c.name)
+})
 
 // coarseCauseOf says of a change what it looks like, in words of which there are few, so that they can be counted by
 // chance's laws.
 func coarseCauseOf(d Difference) string {
-	causes, _ := causesOf(d)
-	for _, cause := range causes {
-		if slices.Contains(notByChance, cause) {
-			return cause
+	for _, c := range coarseChanges {
+		if c.is(*d.Baseline, *d.Candidate) {
+			return c.name
 		}
 	}
 	return plainCauseOf(d)

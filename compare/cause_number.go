@@ -4,28 +4,28 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
 	"tandem/capture/jsonval"
 )
 
-// numberChanges are between two numbers that differ.
+// numberChanges are between two numbers that differ, by how they are written.
 var numberChanges = []change{
 	{"rounded through binary floating point", rounded},
 	{"one apart in the last decimal", lastPlace},
-	{"seconds for milliseconds", numbers(func(b, c *big.Rat) bool { return isUnixMilli(b) && toSeconds(b, c) })},
-	{"milliseconds for seconds", numbers(func(b, c *big.Rat) bool { return isUnixMilli(c) && toSeconds(c, b) })},
-	{"the opposite sign", numbers(func(b, c *big.Rat) bool { return b.Sign() != 0 && new(big.Rat).Neg(b).Cmp(c) == 0 })},
-	{"0 for a number", numbers(func(_, c *big.Rat) bool { return c.Sign() == 0 })},
 }
 
-// numbers makes a test of two numbers one of values.
-func numbers(is func(b, c *big.Rat) bool) func(b, c jsonval.Value) bool {
-	return func(b, c jsonval.Value) bool {
-		x, y, ok := twoNumbers(b, c)
-		return ok && is(x, y)
-	}
+// valueChanges are between two numbers that differ, by their values.
+var valueChanges = []struct {
+	name string
+	is   func(b, c *big.Rat) bool
+}{
+	{"seconds for milliseconds", func(b, c *big.Rat) bool { return isUnixMilli(b) && toSeconds(b, c) }},
+	{"milliseconds for seconds", func(b, c *big.Rat) bool { return isUnixMilli(c) && toSeconds(c, b) }},
+	{"the opposite sign", func(b, c *big.Rat) bool { return new(big.Rat).Neg(b).Cmp(c) == 0 }},
+	{"0 for a number", func(_, c *big.Rat) bool { return c.Sign() == 0 }},
 }
 
 func twoNumbers(b, c jsonval.Value) (x, y *big.Rat, ok bool) {
@@ -43,20 +43,26 @@ var factors = []int64{10, 100, 1000, 10_000, 100_000, 1_000_000, 1_000_000_000, 
 // maxDecimals is up to how many decimals rounding is told.
 const maxDecimals = 12
 
-// scaled names a change of unit, and rounding to so many decimals.
+// scaled names what the values of two numbers show: a change of unit, and rounding to so many decimals, among others.
 func scaled(b, c jsonval.Value) (causes []string) {
 	x, y, ok := twoNumbers(b, c)
-	if !ok || x.Sign() == 0 || y.Sign() == 0 {
+	if !ok {
 		return nil
 	}
-	ratio := new(big.Rat).Quo(y, x)
-	for _, f := range factors {
-		switch {
-		case ratio.Cmp(big.NewRat(f, 1)) == 0:
-			causes = append(causes, fmt.Sprintf("×%d", f))
-		case ratio.Cmp(big.NewRat(1, f)) == 0:
-			causes = append(causes, fmt.Sprintf("÷%d", f))
+	for _, change := range valueChanges {
+		if change.is(x, y) {
+			causes = append(causes, change.name)
 		}
+	}
+	if x.Sign() == 0 || y.Sign() == 0 {
+		return causes
+	}
+	ratio := new(big.Rat).Quo(y, x)
+	switch up, down := ratio.Num(), ratio.Denom(); {
+	case ratio.IsInt() && up.IsInt64() && slices.Contains(factors, up.Int64()):
+		causes = append(causes, "×"+up.String())
+	case up.IsInt64() && up.Int64() == 1 && down.IsInt64() && slices.Contains(factors, down.Int64()):
+		causes = append(causes, "÷"+down.String())
 	}
 	n := decimals(c.Text)
 	if n > maxDecimals || n >= decimals(b.Text) {

@@ -102,6 +102,9 @@ func decodes(decode func(string) (string, error), from, to string) bool {
 
 // readAs reports whether c is what comes of the bytes of b if they are taken for another character set than UTF-8.
 func readAs(set *charmap.Charmap, b, c string) bool {
+	if ascii(b) {
+		return false
+	}
 	got, err := set.NewDecoder().String(b)
 	return err == nil && got == c
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"tandem/capture/jsonval"
@@ -29,8 +30,8 @@ var timeChanges = []change{
 	{"cut down to the millisecond", texts(func(b, c string) bool { return cutDown(b, c, time.Millisecond) })},
 	{"day and month swapped", texts(swappedDate)},
 	{"a date without its time", texts(func(b, c string) bool {
-		x, err := instant(b)
-		return err == nil && x.Format(time.DateOnly) == c
+		x, ok := parseInstant(b)
+		return ok && x.Format(time.DateOnly) == c
 	})},
 	{"a Unix time for a timestamp", func(b, c jsonval.Value) bool { return isUnixOf(b, c) }},
 	{"a timestamp for a Unix time", func(b, c jsonval.Value) bool { return isUnixOf(c, b) }},
@@ -38,20 +39,40 @@ var timeChanges = []change{
 
 const localTime = "2006-01-02T15:04:05.999999999"
 
+// mayBeTime keeps most texts from being tried as timestamps, which takes long: all of these have hours, minutes and
+// seconds.
+func mayBeTime(s string) bool { return len(s) <= 40 && strings.Count(s, ":") >= 2 }
+
+func parseInstant(s string) (time.Time, bool) {
+	if !mayBeTime(s) {
+		return time.Time{}, false
+	}
+	t, err := instant(s)
+	return t, err == nil
+}
+
+func parseLocal(s string) (time.Time, bool) {
+	if !mayBeTime(s) {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(localTime, s)
+	return t, err == nil
+}
+
 func isInstant(s string) bool {
-	_, err := instant(s)
-	return err == nil
+	_, ok := parseInstant(s)
+	return ok
 }
 
 func isLocal(s string) bool {
-	_, err := time.Parse(localTime, s)
-	return err == nil
+	_, ok := parseLocal(s)
+	return ok
 }
 
 func twoTimes(b, c string) (x, y time.Time, ok bool) {
-	x, errX := instant(b)
-	y, errY := instant(c)
-	return x, y, errX == nil && errY == nil
+	x, okX := parseInstant(b)
+	y, okY := parseInstant(c)
+	return x, y, okX && okY
 }
 
 func offset(t time.Time) int {
@@ -66,10 +87,14 @@ func cutDown(b, c string, to time.Duration) bool {
 
 // dates are year, month and day, and month, day and year, in either order of the two.
 var dates = []*regexp.Regexp{
-	regexp.MustCompile(`(?s)^(.*?\d{4}[-/.])(\d\d)([-/.])(\d\d)(\D.*|)$`), regexp.MustCompile(`(?s)^(|.*?\D)(\d\d)([-/.])(\d\d)([-/.]\d{4}.*)$`),
+	regexp.MustCompile(`(?s)^(.*?\d{4}[-/.])(\d\d)([-/.])(\d\d)(\D.*|)$`),
+	regexp.MustCompile(`(?s)^(|.*?\D)(\d\d)([-/.])(\d\d)([-/.]\d{4}.*)$`),
 }
 
 func swappedDate(b, c string) bool {
+	if len(b) != len(c) || len(b) > maxConstant {
+		return false
+	}
 	for _, date := range dates {
 		if p := date.FindStringSubmatch(b); p != nil && p[2] <= "31" && p[4] <= "31" && min(p[2], p[4]) <= "12" {
 			return p[1]+p[4]+p[3]+p[2]+p[5] == c
@@ -82,8 +107,8 @@ func isUnixOf(text, unix jsonval.Value) bool {
 	if text.Kind != jsonval.String || unix.Kind != jsonval.Number {
 		return false
 	}
-	at, err := instant(text.Text)
-	if err != nil {
+	at, ok := parseInstant(text.Text)
+	if !ok {
 		return false
 	}
 	for _, n := range []int64{at.Unix(), at.UnixMilli()} {
@@ -117,9 +142,9 @@ func timeBetween(b, c jsonval.Value) (time.Duration, bool) {
 	if x, y, ok := twoTimes(b.Text, c.Text); ok {
 		return y.Sub(x), true
 	}
-	x, errX := time.Parse(localTime, b.Text)
-	y, errY := time.Parse(localTime, c.Text)
-	return y.Sub(x), errX == nil && errY == nil
+	x, okX := parseLocal(b.Text)
+	y, okY := parseLocal(c.Text)
+	return y.Sub(x), okX && okY
 }
 
 // later writes a time that is off.
