@@ -162,15 +162,14 @@ func together(groups []group) mistake {
 	case share(groups[1]) < minTold:
 		m.cause += ", and others"
 	default:
-		m.cause = fmt.Sprintf("%s (%s), %s (%s)", first.cause, rounder(share(first)), groups[1].cause, rounder(share(groups[1])))
+		second := groups[1]
+		m.cause = fmt.Sprintf("%s (%.0f %%), %s (%.0f %%)", first.cause, 100*share(first), second.cause, 100*share(second))
 		if len(groups) > 2 {
 			m.cause += ", and others"
 		}
 	}
 	return m
 }
-
-func rounder(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 
 // part returns the part of trials with these causes.
 func (g *gathering) part(causes []string, named bool) *part {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -37,11 +36,12 @@ func (c *comparison) tellConditions(ctx context.Context, f *findings, r *Report)
 		return nil
 	}
 	tables := make(map[string]*table)
+	room := maxAllPaths
 	for i := range f.clusters {
 		if name := f.clusters[i].Function; tables[name] == nil {
 			s := f.sum.samples[name]
 			s.trim()
-			tables[name] = newTable(s.trials)
+			tables[name] = newTable(s.trials, &room)
 		}
 	}
 	if err := c.readEvents(ctx, tables); err != nil {
@@ -179,7 +179,7 @@ func simplest(list []condition, in bitset, all, tried int, place string) (best c
 	inside, fewest := in.count(), 0
 	order := func(c condition) int {
 		cost := 2 * c.cost
-		if segments := strings.FieldsFunc(strings.ToLower(c.path), func(r rune) bool { return strings.ContainsRune(".[] ", r) }); slices.Contains(segments, field) {
+		if slices.Contains(strings.FieldsFunc(strings.ToLower(c.path), isSeparator), field) {
 			cost -= 15
 		}
 		return cost
@@ -193,12 +193,15 @@ func simplest(list []condition, in bitset, all, tried int, place string) (best c
 		if fisher(hits, holds, inside, all)*float64(tried) > conditionLevel {
 			continue
 		}
-		if !ok || cmp.Or(cmp.Compare(mistakes, fewest), cmp.Compare(order(c), order(best)), cmp.Compare(c.text, best.text)) < 0 {
+		before := cmp.Or(cmp.Compare(mistakes, fewest), cmp.Compare(order(c), order(best)), cmp.Compare(c.text, best.text))
+		if !ok || before < 0 {
 			best, fewest, ok = c, mistakes, true
 		}
 	}
 	return best, ok
 }
+
+func isSeparator(r rune) bool { return strings.ContainsRune(".[] ", r) }
 
 // pairsOf joins conditions that all of the cluster's trials have, the most telling of them.
 func pairsOf(list []condition, in bitset) (pairs []condition) {
@@ -229,127 +232,6 @@ func pairsOf(list []condition, in bitset) (pairs []condition) {
 		}
 	}
 	return pairs
-}
-
-// valueSets returns, for each field with few values, that it is one of those that most of the cluster's trials have and
-// most others have not.
-func (t *table) valueSets(in bitset) (found []condition) {
-	for _, path := range sortedKeys(t.columns) {
-		c := t.columns[path]
-		var values []string
-		holds := newBitset(len(t.trials))
-		for _, v := range sortedKeys(c.values) {
-			if has := c.values[v]; 2*has.and(in).count() > has.count() {
-				values = append(values, v)
-				for i := range holds {
-					holds[i] |= has[i]
-				}
-			}
-		}
-		if len(values) > 1 && len(values) < len(c.values) {
-			found = append(found, condition{
-				says(path, "is", "one of "+strings.Join(values, ", ")), path, 24 + 5*len(values), holds})
-		}
-	}
-	return found
-}
-
-// limits returns, for what is measured, the limit that tells the cluster's trials best from the others, and how many there
-// were to choose from.
-func (t *table) limits(in bitset) (found []condition, tried int) {
-	for _, path := range sortedKeys(t.columns) {
-		c := t.columns[path]
-		for s := range scales {
-			if c.scales[s] == nil {
-				continue
-			}
-			limit, over, ok := t.limit(c.scales[s], in, &tried)
-			if !ok {
-				continue
-			}
-			holds := newBitset(len(t.trials))
-			for i, x := range c.scales[s] {
-				if x > limit == over && !math.IsNaN(x) {
-					holds.set(i)
-				}
-			}
-			found = append(found, condition{s.says(path, limit, over), path, 30, holds})
-		}
-	}
-	return found, tried
-}
-
-// limit returns the limit with the fewest mistakes, and whether the cluster's trials are those over it.
-func (t *table) limit(of []float64, in bitset, tried *int) (limit float64, over, ok bool) {
-	var order []int
-	for i, x := range of {
-		if !math.IsNaN(x) {
-			order = append(order, i)
-		}
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(of[b], of[a]), cmp.Compare(a, b)) })
-	inside, hits, fewest := 0, 0, math.MaxInt
-	for _, i := range order {
-		if in.has(i) {
-			inside++
-		}
-	}
-	for n, i := range order {
-		if in.has(i) {
-			hits++
-		}
-		if n+1 == len(order) || of[order[n+1]] == of[i] {
-			continue
-		}
-		*tried += 2
-		above := n + 1 - hits + inside - hits
-		for _, way := range []struct {
-			over     bool
-			mistakes int
-		}{{true, above}, {false, len(order) - above}} {
-			if way.mistakes < fewest {
-				limit, over, fewest, ok = roundBetween(of[order[n+1]], of[i]), way.over, way.mistakes, true
-			}
-		}
-	}
-	return limit, over, ok
-}
-
-// roundBetween returns the roundest number from low up to, but without, high.
-func roundBetween(low, high float64) float64 {
-	for _, special := range []float64{0, math.MaxInt32, 1<<53 - 1} {
-		if low <= special && special < high {
-			return special
-		}
-	}
-	for exp := 15; exp >= -6; exp-- {
-		unit := math.Pow10(exp)
-		if x := math.Ceil(low/unit) * unit; low <= x && x < high {
-			return x
-		}
-	}
-	return low
-}
-
-func (s scale) says(path string, limit float64, over bool) string {
-	number := strconv.FormatFloat(limit, 'f', -1, 64)
-	verb, what := "is", "over "+number
-	switch s {
-	case size:
-		verb, what = "has", "more than "+number+" elements"
-		if limit == 1 {
-			what = "more than 1 element"
-		}
-	case characters:
-		what = "longer than " + number + " characters"
-	}
-	if over {
-		return says(path, verb, what)
-	}
-	if verb == "has" && !strings.Contains(path, "[]") {
-		return path + " has at most " + strings.TrimPrefix(what, "more than ")
-	}
-	return denies(path, verb, what)
 }
 
 // fisher returns how likely it is that, of holds events drawn from all, hits or more are among the inside ones: the

@@ -147,11 +147,13 @@ func recordsView(event jsonval.Value, names ...string) jsonval.Value {
 type eventWalk struct {
 	visit func(path string, v jsonval.Value)
 	nodes int
+	cut   bool // there was too much to visit
 }
 
 func (w *eventWalk) walk(path string, depth int, v jsonval.Value) {
 	w.nodes++
 	if w.nodes > maxEventNodes || depth > maxEventDepth {
+		w.cut = true
 		return
 	}
 	if v.Kind == jsonval.String {

@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	maxEventPaths  = 512 // of one function's events
-	maxEventValues = 12  // beyond so many different ones, a field's values are not few
-	maxValueShown  = 32  // bytes
+	maxEventPaths  = 512  // of one function's events
+	maxAllPaths    = 4096 // of all functions' events
+	maxEventValues = 12   // beyond so many different ones, a field's values are not few
+	maxValueShown  = 32   // bytes
 )
 
 // A bitset is a set of a sample's trials, by their numbers.
@@ -24,6 +25,13 @@ type bitset []uint64
 func newBitset(n int) bitset { return make(bitset, (n+63)/64) }
 
 func (b bitset) set(i int) { b[i/64] |= 1 << (i % 64) }
+
+// clear takes a trial out of a set, which may be nil.
+func (b bitset) clear(i int) {
+	if b != nil {
+		b[i/64] &^= 1 << (i % 64)
+	}
+}
 
 func (b bitset) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
 
@@ -64,7 +72,9 @@ var traits = []trait{
 	{"empty", "is", 10, func(v jsonval.Value) bool { return v.Kind != jsonval.Null && empty(&v) }},
 	{"null", "is", 10, func(v jsonval.Value) bool { return v.Kind == jsonval.Null }},
 	{oneElement, "has", 20, func(v jsonval.Value) bool { return v.Kind == jsonval.Array && len(v.Elems) == 1 }},
-	{"zero", "is", 20, func(v jsonval.Value) bool { return v.Kind == jsonval.Number && jsonval.EqualNumbers(v.Text, "0") }},
+	{"zero", "is", 20, func(v jsonval.Value) bool {
+		return v.Kind == jsonval.Number && jsonval.EqualNumbers(v.Text, "0")
+	}},
 	{"negative", "is", 20, func(v jsonval.Value) bool {
 		return v.Kind == jsonval.Number && v.Text[0] == '-' && !jsonval.EqualNumbers(v.Text, "0")
 	}},
@@ -76,7 +86,9 @@ var traits = []trait{
 	{"a list", "is", 20, func(v jsonval.Value) bool { return v.Kind == jsonval.Array }},
 	{"a plus sign", "has", 30, textWith(func(s string) bool { return strings.Contains(s, "+") })},
 	{"a percent sign", "has", 30, textWith(func(s string) bool { return strings.Contains(s, "%") })},
-	{"an ampersand or an angle bracket", "has", 30, textWith(func(s string) bool { return strings.ContainsAny(s, "&<>") })},
+	{"an ampersand or an angle bracket", "has", 30, textWith(func(s string) bool {
+		return strings.ContainsAny(s, "&<>")
+	})},
 	{"a quote", "has", 30, textWith(func(s string) bool { return strings.ContainsAny(s, `"'`) })},
 	{"a slash", "has", 30, textWith(func(s string) bool { return strings.Contains(s, "/") })},
 	{"white space at an end", "has", 30, textWith(func(s string) bool { return s != strings.TrimSpace(s) })},
@@ -131,27 +143,51 @@ type table struct {
 	trials  []sampled
 	seen    bitset // trials whose events were found
 	columns map[string]*column
+	room    *int // for columns, in all tables
 }
 
-func newTable(trials []sampled) *table {
-	return &table{trials: trials, seen: newBitset(len(trials)), columns: make(map[string]*column)}
+func newTable(trials []sampled, room *int) *table {
+	return &table{trials: trials, seen: newBitset(len(trials)), columns: make(map[string]*column), room: room}
 }
 
-// add takes the event of a trial.
+// add takes the event of a trial. One that is too large to be looked at as a whole is left out: what it lacks cannot be
+// told.
 func (t *table) add(i int, event jsonval.Value) {
 	t.seen.set(i)
 	walk := eventWalk{visit: func(path string, v jsonval.Value) {
 		c := t.columns[path]
 		if c == nil {
-			if len(t.columns) >= maxEventPaths {
+			if len(t.columns) >= maxEventPaths || *t.room == 0 {
 				return
 			}
+			*t.room--
 			c = &column{there: newBitset(len(t.trials)), traits: make([]bitset, len(traits)), many: isDelicate(path)}
 			t.columns[path] = c
 		}
 		c.add(i, len(t.trials), v)
 	}}
 	walk.walk("", 0, event)
+	if walk.cut {
+		t.leaveOut(i)
+	}
+}
+
+func (t *table) leaveOut(i int) {
+	t.seen.clear(i)
+	for _, c := range t.columns {
+		c.there.clear(i)
+		for _, set := range c.traits {
+			set.clear(i)
+		}
+		for _, set := range c.values {
+			set.clear(i)
+		}
+		for _, scale := range c.scales {
+			if scale != nil {
+				scale[i] = math.NaN()
+			}
+		}
+	}
 }
 
 func (c *column) add(i, n int, v jsonval.Value) {
@@ -198,9 +234,9 @@ func (c *column) addValue(i, n int, v jsonval.Value) {
 }
 
 // delicate are words in the names of fields whose values may be secrets, or say who somebody is.
-var delicate = strings.Fields(`auth authorization authorizer bearer token jwt secret password passwd pwd key apikey cookie cookies
-	signature session sid credential credentials csrf otp pin name user username mail email phone mobile address street
-	card iban ssn birth birthday birthdate dob ip`)
+var delicate = strings.Fields(`auth authorization authorizer bearer token jwt secret password passwd pwd key apikey
+	cookie cookies signature session sid credential credentials csrf otp pin name user username mail email phone mobile
+	address street card iban ssn birth birthday birthdate dob ip`)
 
 // isDelicate reports whether the values at a path are never told.
 func isDelicate(path string) bool {

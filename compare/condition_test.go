@@ -252,6 +252,20 @@ func TestConditionsDoNotDependOnWorkersOrOrder(t *testing.T) {
 	}
 }
 
+func TestAnEventThatIsTooLargeIsLeftOut(t *testing.T) {
+	var list []recorded
+	for i := range 40 {
+		c, event := answer(`{"v":1}`), post(`{"a":[1],"z":1}`)
+		if i%2 == 0 {
+			c, event = answer(`{"v":2}`), post(`{"a":[`+strings.Repeat("1,", maxEventNodes)+`1],"z":1}`)
+		}
+		list = append(list, recorded{event, answer(`{"v":1}`), c})
+	}
+	if c := mustCompare(t, Options{Events: eventsOf(list)}, linesOf(list)...).Clusters[0]; c.Condition != "" {
+		t.Errorf("%q, though half of the events were not looked at as a whole", c.Condition)
+	}
+}
+
 func TestASampleIsTheSameInAnyOrder(t *testing.T) {
 	trials := make([]sampled, 3*sampleSize)
 	for i := range trials {
@@ -297,4 +311,32 @@ func TestLimitsAreRound(t *testing.T) {
 			t.Errorf("from %g to %g: %g, want %g", tt.low, tt.high, got, tt.want)
 		}
 	}
+}
+
+func FuzzEvents(f *testing.F) {
+	for _, event := range []string{
+		post(`{"items":[]}`, `,"cookies":["a=b"],"headers":{"Cookie":"c=d"},"isBase64Encoded":true`), sqs(`{"a":1}`, "x"), `[[[1]]]`,
+		`{"Records":[{"eventSource":"aws:s3","s3":{"object":{"key":"a+b"}}}]}`, `{"a.b":{"":"eyJhIjoxfQ=="}}`, `"{\"a\":\"[1]\"}"`,
+	} {
+		f.Add([]byte(event))
+	}
+	f.Fuzz(func(t *testing.T, event []byte) {
+		inv := &capture.Invocation{ID: "i", Function: "f", Event: event}
+		view, err := eventView(inv)
+		if err != nil {
+			return
+		}
+		room := maxAllPaths
+		table := newTable(make([]sampled, 2), &room)
+		table.add(0, view)
+		table.seen.set(1)
+		for _, c := range table.conditions() {
+			if c.text == "" || table.seen.has(0) && c.holds.count() != 1 {
+				t.Errorf("%q holds for %d of one event and nothing", c.text, c.holds.count())
+			}
+		}
+		if len(table.columns) > maxEventPaths {
+			t.Errorf("%d columns", len(table.columns))
+		}
+	})
 }

@@ -35,7 +35,8 @@ type functionSummary struct {
 
 func newSummary(rules int) *summary {
 	return &summary{
-		tally: newTally(rules), clusters: newClusterer(), noise: newNoise(), samples: make(map[string]*eventSample), functions: make(map[string]*functionSummary),
+		tally: newTally(rules), clusters: newClusterer(), noise: newNoise(),
+		samples: make(map[string]*eventSample), functions: make(map[string]*functionSummary),
 		reasons: make(map[string]int64), unsent: newBounded(maxUnsent), names: make(map[string]bool),
 	}
 }

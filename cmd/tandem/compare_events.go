@@ -15,7 +15,9 @@ import (
 
 // recordingOf opens the recording that a run replayed: at path, or else where the run says that it was. It is nil when
 // nothing is there, and when it cannot be opened but was not asked for.
-func (a *app) recordingOf(run *replay.RunReader, path string, salvage bool, identities []age.Identity) (*capture.Recording, error) {
+func (a *app) recordingOf(
+	run *replay.RunReader, path string, salvage bool, identities []age.Identity,
+) (*capture.Recording, error) {
 	if path != "" {
 		return a.openRecording(path, salvage, identities)
 	}
@@ -35,7 +37,9 @@ func (a *app) recordingOf(run *replay.RunReader, path string, salvage bool, iden
 }
 
 // eventsOf reads a recording. It ends in an error when that is not the one that the run replayed.
-func eventsOf(rec *capture.Recording, m *replay.RunManifest, salvage bool) iter.Seq2[*capture.Invocation, error] {
+func eventsOf(
+	rec *capture.Recording, m *replay.RunManifest, salvage bool,
+) iter.Seq2[*capture.Invocation, error] {
 	return func(yield func(*capture.Invocation, error) bool) {
 		sum := sha256.New()
 		for line, err := range rec.Lines() {
