@@ -159,9 +159,9 @@ func (t *table) separate(cluster *gathered, known []condition) string {
 		return ""
 	}
 	limits, tried := t.limits(in)
-	sets := t.valueSets(in)
+	sets, possible := t.valueSets(in)
 	list := slices.Concat(known, limits, sets)
-	tried += len(known) + len(sets)
+	tried += len(known) + possible
 	if best, ok := simplest(list, in, all, tried, cluster.Path); ok {
 		return "only where " + best.text
 	}

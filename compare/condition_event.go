@@ -72,6 +72,17 @@ func requestView(event jsonval.Value) jsonval.Value {
 	return view
 }
 
+// pathPattern writes * for what has digits, which is hardly ever a name that the application knows.
+func pathPattern(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if strings.ContainsAny(s, "0123456789") {
+			segments[i] = "*"
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
 func lowerNames(objects ...jsonval.Value) jsonval.Value {
 	all := jsonval.Value{Kind: jsonval.Object}
 	for _, o := range objects {

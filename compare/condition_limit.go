@@ -8,11 +8,17 @@ import (
 	"strings"
 )
 
+// maxOneOf is how many values a condition names.
+const maxOneOf = 4
+
 // valueSets returns, for each field with few values, that it is one of those that most of the cluster's trials have and
-// most others have not.
-func (t *table) valueSets(in bitset) (found []condition) {
+// most others have not, and how many sets there were to choose from.
+func (t *table) valueSets(in bitset) (found []condition, tried int) {
 	for _, path := range sortedKeys(t.columns) {
 		c := t.columns[path]
+		if len(c.values) > 2 {
+			tried += 1 << len(c.values)
+		}
 		var values []string
 		holds := newBitset(len(t.trials))
 		for _, v := range sortedKeys(c.values) {
@@ -23,12 +29,12 @@ func (t *table) valueSets(in bitset) (found []condition) {
 				}
 			}
 		}
-		if len(values) > 1 && len(values) < len(c.values) {
+		if len(values) > 1 && len(values) <= maxOneOf && len(values) < len(c.values) {
 			found = append(found, condition{
 				says(path, "is", "one of "+strings.Join(values, ", ")), path, 24 + 5*len(values), holds})
 		}
 	}
-	return found
+	return found, tried
 }
 
 // limits returns, for what is measured, the limit that tells the cluster's trials best from the others, and how many there
