@@ -51,7 +51,7 @@ func requestView(event jsonval.Value) jsonval.Value {
 		method, path = request.At("method").Text, event.At("rawPath").Text
 	}
 	view.Add("method", jsonval.Text(method))
-	view.Add("path", jsonval.Text(pattern("/body" + path)[len("/body"):]))
+	view.Add("path", jsonval.Text(pathPattern(path)))
 	headers := lowerNames(event.At("headers"), event.At("multiValueHeaders"))
 	view.Add("cookies", cookiesOf(event, headers))
 	view.Add("headers", without(&headers, func(i int) bool { return headers.Names[i] == "cookie" }))

@@ -112,6 +112,10 @@ func TestConditionsOnEvents(t *testing.T) {
 			h := []string{"a b", "a+b", "a"}[i%3]
 			return post(`{}`, fmt.Sprintf(`,"headers":{"X-Tag":"%s%d"}`, h, i)), i%3 == 1
 		}, "only where headers.x-tag has a plus sign"},
+		{"a path, whatever the number in it", func(i int) (string, bool) {
+			path := []string{"/o/%d/pay", "/o/%d/quote"}[i%2]
+			return strings.Replace(post(`{}`), "/o/1234", fmt.Sprintf(path, i), 1), i%2 == 0
+		}, `only where path is "/o/*/pay"`},
 		{"a query parameter", func(i int) (string, bool) {
 			q := []string{`,"queryStringParameters":{"page":"%d"}`, `,"queryStringParameters":{"x":"%d"}`}[i%2]
 			return post(`{}`, fmt.Sprintf(q, i)), i%2 == 0
