@@ -167,7 +167,7 @@ func changeOf(b, c *jsonval.Value) string {
 	if b.Kind != c.Kind {
 		kind = TypeOf
 	}
-	cause := causeOf(Difference{Kind: kind, Baseline: b, Candidate: c})
+	cause := coarseCauseOf(Difference{Kind: kind, Baseline: b, Candidate: c})
 	if cause == anotherNumber && len(b.Text) < 30 && len(c.Text) < 30 {
 		x, okX := rational(b.Text)
 		y, okY := rational(c.Text)

@@ -5,10 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"math"
-	"strconv"
+	"slices"
 	"strings"
-	"time"
 
 	"tandem/capture/jsonval"
 )
@@ -19,40 +17,79 @@ const (
 	anotherValue  = "another value"
 )
 
-// causeOf says in a few words what a difference looks like. Two differences of one cluster often have one cause in
-// common, and then it names the cluster; so it must not depend on what varies from trial to trial.
-func causeOf(d Difference) string {
-	if d.Note != "" {
-		return d.Note
+// A change is a kind of mistake that shows in the two values alone. There are only so many of them, and their names do
+// not depend on what varies from trial to trial, so that differences can be counted by them. What is one and the same
+// in all of a cluster, such as a factor, is found by [invariant].
+type change struct {
+	name string
+	is   func(b, c jsonval.Value) bool
+}
+
+var allChanges = concat(structureChanges, numberChanges, timeChanges, textChanges)
+
+// causesOf says in a few words each what a difference looks like, the most specific first: 5 for 500 is a hundred times
+// as much. There is at least one. Named is false when it is one that tells nothing of a mistake.
+func causesOf(d Difference) (causes []string, named bool) {
+	switch {
+	case d.Note != "":
+		return []string{d.Note}, true
+	case d.Kind == Missing:
+		return append(d.hints, absent(d, "the candidate lacks", d.Baseline)), true
+	case d.Kind == Extra:
+		return []string{absent(d, "only the candidate has", d.Candidate)}, true
+	case d.Kind == Duplicate && d.Effect != "" && isEffect(d.Path):
+		return []string{fmt.Sprintf("the candidate does it once more: %s", d.Effect)}, true
+	case d.Kind == Duplicate:
+		return []string{"the candidate has it once more"}, true
+	case d.Kind == Order:
+		return ordersOf(*d.Baseline, *d.Candidate), true
 	}
-	switch d.Kind {
-	case Missing:
-		return absent(d, "the candidate lacks")
-	case Extra:
-		return absent(d, "only the candidate has")
-	case Duplicate:
-		if d.Effect != "" && isEffect(d.Path) {
-			return fmt.Sprintf("the candidate does it once more: %s", d.Effect)
+	for _, c := range allChanges {
+		if c.is(*d.Baseline, *d.Candidate) {
+			causes = append(causes, c.name)
 		}
-		return "the candidate has it once more"
-	case Order:
-		return "the same elements in another order"
 	}
-	for _, c := range changes {
+	causes = append(causes, scaled(*d.Baseline, *d.Candidate)...)
+	causes = append(causes, shifted(*d.Baseline, *d.Candidate)...)
+	if len(causes) > 0 {
+		return causes, true
+	}
+	cause := plainCauseOf(d)
+	return []string{cause}, cause != anotherNumber && cause != anotherValue
+}
+
+// plainCauseOf says what a change looks like that is none of those that have a name.
+func plainCauseOf(d Difference) string {
+	switch {
+	case d.Kind == TypeOf:
+		return fmt.Sprintf("%s for %s", typeName(*d.Candidate), typeName(*d.Baseline))
+	case d.Baseline.Kind == jsonval.Bool || isEnumeration(d.Path):
+		return fmt.Sprintf("%s for %s", d.Candidate, d.Baseline)
+	case d.Baseline.Kind == jsonval.Number:
+		return anotherNumber
+	}
+	return anotherValue
+}
+
+// coarseChanges are those that two values of a field that is noise hardly ever show. Others, such as a number that is ten
+// times another one, may be seen between any two.
+var coarseChanges = slices.DeleteFunc(slices.Clone(allChanges), func(c change) bool {
+	return !slices.Contains([]string{
+		"the base64 text in place of the bytes", "a number written as a string", "a string written as a number",
+		"rounded through binary floating point", "only the letter case differs", "a local time without its zone",
+		"the same instant in another zone", "a space for a plus", "a plus for a space", cutOff,
+	}, c.name)
+})
+
+// coarseCauseOf says of a change what it looks like, in words of which there are few, so that they can be counted by
+// chance's laws.
+func coarseCauseOf(d Difference) string {
+	for _, c := range coarseChanges {
 		if c.is(*d.Baseline, *d.Candidate) {
 			return c.name
 		}
 	}
-	if d.Kind == TypeOf {
-		return fmt.Sprintf("%s for %s", typeName(*d.Candidate), typeName(*d.Baseline))
-	}
-	if d.Baseline.Kind == jsonval.Bool || isEnumeration(d.Path) {
-		return fmt.Sprintf("%s for %s", d.Candidate, d.Baseline)
-	}
-	if d.Baseline.Kind == jsonval.Number {
-		return anotherNumber
-	}
-	return anotherValue
+	return plainCauseOf(d)
 }
 
 // isEffect reports whether a path leads to an effect as a whole.
@@ -60,7 +97,7 @@ func isEffect(path string) bool {
 	return strings.HasPrefix(path, "/effects/") && strings.Count(path, "/") == 2
 }
 
-func absent(d Difference, who string) string {
+func absent(d Difference, who string, v *jsonval.Value) string {
 	switch segments := strings.Split(d.Path, "/"); {
 	case isEffect(d.Path):
 		return fmt.Sprintf("%s the effect %s", who, d.Effect)
@@ -68,68 +105,44 @@ func absent(d Difference, who string) string {
 		return fmt.Sprintf("%s the header %s", who, segments[3])
 	case len(segments) == 4 && segments[2] == "cookies":
 		return fmt.Sprintf("%s the cookie %s", who, segments[3])
+	case empty(v):
+		return fmt.Sprintf("%s it, which is %s", who, typeName(*v))
 	}
 	return who + " it"
 }
 
+// empty reports whether there is a value with nothing in it: null, "", [] or {}.
+func empty(v *jsonval.Value) bool {
+	if v == nil || v.Kind == jsonval.Bool || v.Kind == jsonval.Number {
+		return false
+	}
+	return v.Text == "" && len(v.Elems) == 0
+}
+
 func typeName(v jsonval.Value) string {
-	switch {
-	case v.Kind == jsonval.Array && len(v.Elems) == 0:
-		return "[]"
-	case v.Kind == jsonval.Object && len(v.Elems) == 0:
-		return "{}"
-	case v.Kind == jsonval.Null:
-		return "null"
-	default:
+	if !empty(&v) {
 		return "a " + v.Kind.String()
 	}
+	return v.String()
 }
 
-// A change is a kind of mistake that shows in the two values alone.
-type change struct {
-	name string
-	is   func(b, c jsonval.Value) bool
-}
-
-var changes = []change{
+// structureChanges are between values of different types, and between wholes and their parts.
+var structureChanges = []change{
 	{"the base64 text in place of the bytes", undecoded},
-	{"a number written as a string", func(b, c jsonval.Value) bool {
-		return b.Kind == jsonval.Number && c.Kind == jsonval.String && number(c.Text) &&
-			jsonval.EqualNumbers(b.Text, c.Text)
-	}},
-	{"a string written as a number", func(b, c jsonval.Value) bool {
-		return b.Kind == jsonval.String && c.Kind == jsonval.Number && number(b.Text) &&
-			jsonval.EqualNumbers(b.Text, c.Text)
-	}},
-	{"rounded through binary floating point", rounded},
-	{"only the letter case differs", func(b, c jsonval.Value) bool {
-		return bothTexts(b, c) && strings.EqualFold(b.Text, c.Text)
-	}},
-	{"a local time without its zone", func(b, c jsonval.Value) bool {
-		_, errB := instant(b.Text)
-		_, errC := time.Parse("2006-01-02T15:04:05.999999999", c.Text)
-		return bothTexts(b, c) && errB == nil && errC == nil
-	}},
-	{"the same instant in another zone", func(b, c jsonval.Value) bool {
-		x, errX := instant(b.Text)
-		y, errY := instant(c.Text)
-		return bothTexts(b, c) && errX == nil && errY == nil && x.Equal(y)
-	}},
-	{"a space for a plus", func(b, c jsonval.Value) bool {
-		return bothTexts(b, c) && strings.Contains(b.Text, "+") && strings.ReplaceAll(b.Text, "+", " ") == c.Text
-	}},
-	{"a plus for a space", func(b, c jsonval.Value) bool {
-		return bothTexts(b, c) && strings.Contains(b.Text, " ") && strings.ReplaceAll(b.Text, " ", "+") == c.Text
-	}},
-	{"lines are missing", fewerLines},
-	{"more lines", moreLines},
-	{"the end is cut off", func(b, c jsonval.Value) bool {
-		return bothTexts(b, c) && c.Text != "" && strings.HasPrefix(b.Text, c.Text)
-	}},
+	{"a number written as a string", func(b, c jsonval.Value) bool { return isNumberText(b, c) }},
+	{"a string written as a number", func(b, c jsonval.Value) bool { return isNumberText(c, b) }},
+	{"a boolean written as a string", func(b, c jsonval.Value) bool { return isBoolText(b, c) }},
+	{"a string written as a boolean", func(b, c jsonval.Value) bool { return isBoolText(c, b) }},
+	{"0 or 1 for a boolean", func(b, c jsonval.Value) bool { return isBoolNumber(b, c) }},
+	{"a boolean for 0 or 1", func(b, c jsonval.Value) bool { return isBoolNumber(c, b) }},
+	{"JSON inside a string", func(b, c jsonval.Value) bool { return isEncoded(b, c) }},
+	{"JSON taken out of its string", func(b, c jsonval.Value) bool { return isEncoded(c, b) }},
+	{"wrapped in a list", func(b, c jsonval.Value) bool { return isWrapped(b, c) }},
+	{"taken out of its list", func(b, c jsonval.Value) bool { return isWrapped(c, b) }},
 }
 
-func bothTexts(b, c jsonval.Value) bool {
-	return b.Kind == jsonval.String && c.Kind == jsonval.String && b.Text != c.Text
+func isNumberText(n, s jsonval.Value) bool {
+	return n.Kind == jsonval.Number && s.Kind == jsonval.String && number(s.Text) && jsonval.EqualNumbers(n.Text, s.Text)
 }
 
 func number(s string) bool {
@@ -137,14 +150,26 @@ func number(s string) bool {
 	return err == nil && v.Kind == jsonval.Number
 }
 
-// rounded recognizes a decimal that went through a float64: it is off by no more than rounding would make it.
-func rounded(b, c jsonval.Value) bool {
-	if b.Kind != jsonval.Number || c.Kind != jsonval.Number || len(c.Text) < 12 {
+func isBoolText(b, s jsonval.Value) bool {
+	return b.Kind == jsonval.Bool && s.Kind == jsonval.String && strings.EqualFold(b.Text, s.Text)
+}
+
+func isBoolNumber(b, n jsonval.Value) bool {
+	digit := map[string]string{"true": "1", "false": "0"}
+	return b.Kind == jsonval.Bool && n.Kind == jsonval.Number && jsonval.EqualNumbers(digit[b.Text], n.Text)
+}
+
+// isEncoded reports whether s is a text that has the JSON of v, which may be a text, too.
+func isEncoded(v, s jsonval.Value) bool {
+	if s.Kind != jsonval.String || s.Text == "" || len(s.Text) > maxLookedAt || !strings.Contains("{[\"", s.Text[:1]) {
 		return false
 	}
-	x, errX := strconv.ParseFloat(b.Text, 64)
-	y, errY := strconv.ParseFloat(c.Text, 64)
-	return errX == nil && errY == nil && x != 0 && math.Abs(x-y) <= 1e-12*math.Abs(x)
+	inside, err := jsonval.Parse([]byte(s.Text))
+	return err == nil && jsonval.Equal(inside, v)
+}
+
+func isWrapped(v, list jsonval.Value) bool {
+	return list.Kind == jsonval.Array && v.Kind != jsonval.Array && len(list.Elems) == 1 && jsonval.Equal(list.Elems[0], v)
 }
 
 // undecoded recognizes bytes on one side and their base64 text on the other.

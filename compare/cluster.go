@@ -7,14 +7,11 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
-
-	"tandem/capture/jsonval"
 )
 
 const (
-	maxExamples = 3
-	maxAlso     = 8
-	maxAlike    = 16 // places with one field in one trial whose coming together is counted
+	maxAlso  = 8
+	maxAlike = 16 // places with one field in one trial whose coming together is counted
 )
 
 // clusterKey is what differences of one likely cause have in common.
@@ -48,13 +45,14 @@ func (k clusterKey) inField() fieldKey {
 	return fieldKey{k.function, k.path[strings.LastIndexByte(k.path, '/')+1:], k.kind}
 }
 
-// gathering collects the differences of one cluster. It adds up in any order.
+// gathering collects the differences of one place. It adds up in any order.
 type gathering struct {
 	trials   int64
-	members  uint64 // the sum of the trials' hashes: equal for equal sets of trials
-	causes   map[string]int64
+	members  uint64           // the sum of the trials' hashes: equal for equal sets of trials
+	parts    map[string]*part // by their causes
+	beyond   *part            // those that are too many
 	also     map[string]bool
-	examples []Example
+	overlaps bool // other places were joined to it, in part of the same trials
 }
 
 // clusterer gathers the differences of many trials.
@@ -68,74 +66,60 @@ func newClusterer() *clusterer {
 	return &clusterer{make(map[clusterKey]*gathering), make(map[[2]clusterKey]int64)}
 }
 
-// add takes the folded differences of one trial.
-func (c *clusterer) add(function, invocation string, found []Difference) {
-	counted := make(map[clusterKey]bool, len(found))
-	alike := make(map[fieldKey][]clusterKey)
+// add takes the folded differences of one trial, whose outcomes have so many bytes. It returns what the trial is known
+// by in a sample: one number for each part of a cluster that it is in.
+func (c *clusterer) add(function, invocation string, size int, found []Difference) (ids []uint64) {
+	byKey := make(map[clusterKey][]Difference, len(found))
+	var keys []clusterKey
 	for _, d := range found {
 		key := keyOf(function, d)
+		if byKey[key] == nil {
+			keys = append(keys, key)
+		}
+		byKey[key] = append(byKey[key], d)
+	}
+	alike := make(map[fieldKey][]clusterKey)
+	for _, key := range keys {
+		field := key.inField()
+		if len(alike[field]) < maxAlike {
+			for _, other := range alike[field] {
+				c.together[orderedPair(key, other)]++
+			}
+			alike[field] = append(alike[field], key)
+		}
 		g := c.byKey[key]
 		if g == nil {
-			g = &gathering{causes: make(map[string]int64), also: make(map[string]bool)}
+			g = &gathering{parts: make(map[string]*part), also: make(map[string]bool)}
 			c.byKey[key] = g
 		}
-		if !counted[key] {
-			field := key.inField()
-			if len(alike[field]) < maxAlike {
-				for _, other := range alike[field] {
-					c.together[orderedPair(key, other)]++
-				}
-				alike[field] = append(alike[field], key)
-			}
-			counted[key] = true
-			g.trials++
-			g.members += hash64(invocation)
-		}
-		g.causes[causeOf(d)]++
+		ids = append(ids, g.add(key, invocation, size, byKey[key]))
+	}
+	return ids
+}
+
+// add takes the differences that one trial has at a place.
+func (g *gathering) add(key clusterKey, invocation string, size int, found []Difference) (id uint64) {
+	g.trials++
+	g.members += hash64(invocation)
+	causes, named := causesOfAll(found)
+	p := g.part(causes, named)
+	p.trials++
+	id = hash64(key.text() + "\x00" + strings.Join(causes, "\x00"))
+	p.ids[id] = true
+	for _, d := range found {
+		p.same.merge(invariantOf(d))
+		p.samples.add(Example{
+			Invocation: invocation, Path: d.Path, Key: d.Key,
+			Baseline: shown(d, d.Baseline), Candidate: shown(d, d.Candidate),
+		}, &d, size)
 		for _, path := range d.Also {
 			if p := pattern(path); p != key.path {
 				g.also[p] = true
 			}
 		}
-		e := Example{
-			Invocation: invocation, Path: d.Path, Key: d.Key,
-			Baseline: shown(d, d.Baseline), Candidate: shown(d, d.Candidate),
-		}
-		if g.wants(e) {
-			e.Diff = neighbourhood(&d)
-			g.example(e)
-		}
 	}
-}
-
-// wants reports whether e is an example to keep: those with the smallest invocation IDs are, one a trial.
-func (g *gathering) wants(e Example) bool {
-	if i := g.exampleOf(e.Invocation); i >= 0 {
-		return compareExamples(e, g.examples[i]) < 0
-	}
-	return len(g.examples) < maxExamples || compareExamples(e, g.examples[maxExamples-1]) < 0
-}
-
-// example keeps an example that is wanted.
-func (g *gathering) example(e Example) {
-	if !g.wants(e) {
-		return
-	}
-	if i := g.exampleOf(e.Invocation); i >= 0 {
-		g.examples[i] = e
-		return
-	}
-	i, _ := slices.BinarySearchFunc(g.examples, e, compareExamples)
-	g.examples = slices.Insert(g.examples, i, e)
-	g.examples = g.examples[:min(len(g.examples), maxExamples)]
-}
-
-func (g *gathering) exampleOf(invocation string) int {
-	return slices.IndexFunc(g.examples, func(e Example) bool { return e.Invocation == invocation })
-}
-
-func compareExamples(a, b Example) int {
-	return cmp.Or(cmp.Compare(a.Invocation, b.Invocation), cmp.Compare(a.Path, b.Path))
+	g.bound(2 * maxParts)
+	return id
 }
 
 func (c *clusterer) merge(other *clusterer) {
@@ -156,35 +140,80 @@ func (c *clusterer) merge(other *clusterer) {
 
 // absorb takes over all of o but its counts.
 func (g *gathering) absorb(o *gathering) {
-	for cause, n := range o.causes {
-		g.causes[cause] += n
+	for name, p := range o.parts {
+		if mine := g.parts[name]; mine != nil {
+			mine.merge(p)
+		} else {
+			g.parts[name] = p
+		}
 	}
+	if g.beyond == nil {
+		g.beyond = o.beyond
+	} else if o.beyond != nil {
+		g.beyond.merge(o.beyond)
+	}
+	g.overlaps = g.overlaps || o.overlaps
 	for path := range o.also {
 		g.also[path] = true
 	}
-	for _, e := range o.examples {
-		g.example(e)
-	}
+	g.bound(2 * maxParts)
+}
+
+// gathered is a cluster, and what its trials are known by in a sample.
+type gathered struct {
+	Cluster
+	ids map[uint64]bool
 }
 
 // clusters returns what was gathered, the most frequent first. Compared and differed have the trials compared and
 // those that differ, by function.
-func (c *clusterer) clusters(compared, differed map[string]int64) []Cluster {
+func (c *clusterer) clusters(compared, differed map[string]int64) []gathered {
 	c.joinEffects()
 	c.joinFields(differed)
-	list := make([]Cluster, 0, len(c.byKey))
+	list := make([]gathered, 0, len(c.byKey))
 	for key, g := range c.byKey {
-		list = append(list, Cluster{
-			ID: key.id(), Function: key.function, Path: key.path, Kind: key.kind, Effect: key.effect,
-			Trials: g.trials, Share: float64(g.trials) / float64(max(compared[key.function], 1)),
-			Cause: g.cause(), Also: g.alsoList(), Examples: g.examples,
-		})
+		g.bound(maxParts)
+		if g.beyond != nil {
+			g.parts["\xff"] = g.beyond
+		}
+		for _, m := range g.mistakes() {
+			smallest := m.samples.smallest
+			list = append(list, gathered{ids: m.ids, Cluster: Cluster{
+				ID: key.id(m.own), Function: key.function, Path: key.path, Kind: key.kind, Effect: key.effect,
+				Trials: m.trials, Share: float64(m.trials) / float64(max(compared[key.function], 1)),
+				Cause: m.cause, Also: g.alsoList(), Examples: m.samples.first, Smallest: &smallest,
+			}})
+		}
 	}
-	slices.SortFunc(list, func(a, b Cluster) int {
+	slices.SortFunc(list, func(a, b gathered) int {
 		return cmp.Or(cmp.Compare(b.Trials, a.Trials), cmp.Compare(a.Function, b.Function), cmp.Compare(a.Path, b.Path),
-			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.Cause, b.Cause))
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Effect, b.Effect), cmp.Compare(a.Cause, b.Cause),
+			cmp.Compare(a.ID, b.ID))
 	})
+	nameAlike(list)
 	return list
+}
+
+// nameAlike tells of each cluster those of other functions that have the same cause at the same place.
+func nameAlike(list []gathered) {
+	type likeness struct {
+		path   string
+		kind   Kind
+		effect string
+		cause  string
+	}
+	of := func(c *gathered) likeness { return likeness{c.Path, c.Kind, c.Effect, c.Cause} }
+	byLikeness := make(map[likeness][]*gathered)
+	for i := range list {
+		byLikeness[of(&list[i])] = append(byLikeness[of(&list[i])], &list[i])
+	}
+	for i := range list {
+		for _, other := range byLikeness[of(&list[i])] {
+			if other.Function != list[i].Function {
+				list[i].Alike = append(list[i].Alike, other.ID)
+			}
+		}
+	}
 }
 
 // joinFields joins what happens to a field in one place with what happens to it in another when, in other trials,
@@ -215,8 +244,10 @@ func (c *clusterer) joinField(key clusterKey, g *gathering, keys []clusterKey) {
 		if key == other || o == nil || !g.also[other.path] || isEffect(other.path) {
 			continue
 		}
-		g.trials += o.trials - c.together[orderedPair(key, other)]
+		common := c.together[orderedPair(key, other)]
+		g.trials += o.trials - common
 		g.absorb(o)
+		g.overlaps = g.overlaps || common > 0
 		delete(g.also, key.path)
 		delete(c.byKey, other)
 	}
@@ -269,21 +300,6 @@ func (c *clusterer) joinEffects() {
 	}
 }
 
-// cause names the cluster: by what its differences have in common, else by the most frequent.
-func (g *gathering) cause() string {
-	causes := make([]string, 0, len(g.causes))
-	for cause := range g.causes {
-		causes = append(causes, cause)
-	}
-	slices.SortFunc(causes, func(a, b string) int {
-		return cmp.Or(cmp.Compare(g.causes[b], g.causes[a]), cmp.Compare(a, b))
-	})
-	if len(causes) == 1 {
-		return causes[0]
-	}
-	return causes[0] + ", and others"
-}
-
 func (g *gathering) alsoList() []string {
 	list := sortedKeys(g.also)
 	if len(list) > maxAlso {
@@ -292,39 +308,23 @@ func (g *gathering) alsoList() []string {
 	return list
 }
 
-// id is the same for the same cluster in every run, so that people can refer to it.
-func (k clusterKey) id() string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{k.function, k.path, string(k.kind), k.effect, k.pair}, "\x00")))
+// id is the same for the same cluster in every run, so that people can refer to it. Own is the cause by which a cluster
+// was split from others at its place.
+func (k clusterKey) id(own string) string {
+	text := k.text()
+	if own != "" {
+		text += "\x00" + own
+	}
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:4])
+}
+
+func (k clusterKey) text() string {
+	return strings.Join([]string{k.function, k.path, string(k.kind), k.effect, k.pair}, "\x00")
 }
 
 func hash64(s string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(s))
 	return h.Sum64()
-}
-
-// maxShown is how much of a value an example shows, in bytes.
-const maxShown = 400
-
-// shown writes one side of a difference for an example: nil for nothing. Of an effect it leaves out what the cluster
-// says.
-func shown(d Difference, v *jsonval.Value) *string {
-	if v == nil {
-		return nil
-	}
-	if isEffect(d.Path) {
-		kept := jsonval.Value{Kind: jsonval.Object}
-		for i, name := range v.Names {
-			if name != "kind" && name != "resource" && v.Elems[i].Text+v.Elems[i].String() != `""` {
-				kept.Add(name, v.Elems[i])
-			}
-		}
-		v = &kept
-	}
-	text := show(*v)
-	if len(text) > maxShown {
-		text = strings.ToValidUTF8(text[:maxShown], "") + "…"
-	}
-	return &text
 }

@@ -2,6 +2,8 @@ package compare
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +77,19 @@ func TestClustersGatherOneCause(t *testing.T) {
 				"2 missing /effects/* object.put r (the candidate lacks the effect object.put r) ",
 				"1 missing /effects/* message.send q (the candidate lacks the effect message.send q) ",
 			}},
+		{"names in another style",
+			[]string{
+				with(`{"orderId":1,"items":[{"unitPrice":1},{"unitPrice":2}]}`, put(`{"orderId":1}`)),
+				with(`{"OrderId":1,"Items":[{"UnitPrice":1},{"UnitPrice":2}]}`, put(`{"OrderId":1}`)),
+				with(`{"orderId":1,"note":"x"}`), with(`{"OrderId":1,"Note":"x"}`),
+				with(`1`, put(`{"orderId":1}`)), with(`1`, put(`{"OrderId":1}`)),
+			},
+			[]string{"3 changed /body (the names are in PascalCase) /effects/*/body"}},
+		{"names in another style, and a mistake below",
+			[]string{with(`{"unitPrice":[{"netPrice":5,"id":"a"}]}`), with(`{"unit_price":[{"net_price":500,"id":"b"}]}`)},
+			[]string{"1 changed /body (the names are in snake_case) ", "1 changed /body/unitPrice/*/netPrice (×100) "}},
+		{"another name is another member", []string{with(`{"orderId":1}`), with(`{"orderNumber":1}`)},
+			[]string{"1 missing /body/orderId (the candidate lacks it) ", "1 extra /body/orderNumber (only the candidate has it) "}},
 		{"a status for a status", []string{`{"status":"ok","http":{"status":201}}`, `{"status":"ok","http":{"status":200}}`},
 			[]string{"1 changed /http/status (200 for 201) "}},
 		{"known causes",
@@ -135,5 +150,137 @@ func TestExamplesShowWhatTheSidesHad(t *testing.T) {
 	r = mustCompare(t, Options{}, line("a", "f", answer(`"x"`), answer(`"`+long+`"`)))
 	if got := *r.Clusters[0].Examples[0].Candidate; len(got) > maxShown+len("…") || !strings.HasSuffix(got, "…") {
 		t.Errorf("%d bytes of a long value are shown", len(got))
+	}
+}
+
+// bodies makes n trials' pairs of outcomes from the number of the trial.
+func bodies(n int, of func(i int) (b, c string)) (pairs []string) {
+	for i := range n {
+		b, c := of(i)
+		pairs = append(pairs, answer(b), answer(c))
+	}
+	return pairs
+}
+
+func TestWhatIsAlwaysTheSameIsToldWithTheCause(t *testing.T) {
+	for _, tt := range []struct {
+		name, b, c string // of each trial, with {n} for its number, {2n} for twice that
+		want       string
+	}{
+		{"a unit", `{n}`, `{n}00`, "always ×100"},
+		{"any factor", `{n}`, `{2n}`, "always ×2"},
+		{"an offset", `1{n}`, `2{n}`, "always 10 more"},
+		{"an offset downwards", `2{n}`, `1{n}`, "always 10 less"},
+		{"an hour", `"2026-01-01T10:0{n}:00Z"`, `"2026-01-01T11:0{n}:00Z"`, "always 1 hour later"},
+		{"a clock", `"2026-01-01T10:0{n}:00Z"`, `"2026-01-01T10:0{n}:07Z"`, "always 7s later"},
+		{"a constant for what varies", `"a{n}"`, `"x"`, `always the constant "x"`},
+		{"one value for another", `"a"`, `"x"`, `always "x" for "a"`},
+		{"a limit", `"abcdefg{n}{n}"`, `"abc"`, "the end is cut off, always at 3 characters"},
+		{"any limit", `"abcdefg{n}{n}"`, `"abcdefg{n}"`, "the end is cut off, always at 8 characters"},
+		{"nothing", `"a{n}"`, `"x{n}"`, anotherValue},
+	} {
+		with := func(s string, i int) string {
+			return `{"v":` + strings.NewReplacer("{n}", fmt.Sprint(i), "{2n}", fmt.Sprint(2*i)).Replace(s) + `}`
+		}
+		got := clustersOf(t, nil, bodies(5, func(i int) (b, c string) { return with(tt.b, i+1), with(tt.c, i+1) })...)
+		if len(got) != 1 || !strings.Contains(got[0], "("+tt.want+")") {
+			t.Errorf("%s: %q, want %s", tt.name, got, tt.want)
+		}
+		if few := clustersOf(t, nil, bodies(2, func(i int) (b, c string) { return with(tt.b, i+1), with(tt.c, i+1) })...); strings.Contains(few[0], "always") {
+			t.Errorf("%s: two trials say %q", tt.name, few)
+		}
+	}
+}
+
+func TestFrequentCausesAtOnePlaceAreSplit(t *testing.T) {
+	pick := func(causes ...string) func(i int) (b, c string) {
+		return func(i int) (b, c string) {
+			number := fmt.Sprintf(`{"v":%d7}`, i+1)
+			return number, strings.NewReplacer("{n}", fmt.Sprint(i+1), "{odd}", fmt.Sprint(1000+i*i*31)).Replace(causes[i%len(causes)])
+		}
+	}
+	hundred, null, odd := `{"v":{n}700}`, `{"v":null}`, `{"v":{odd}}`
+	for _, tt := range []struct {
+		name string
+		of   func(i int) (b, c string)
+		want []string
+	}{
+		{"two types are two kinds as it is", pick(hundred, null),
+			[]string{"20 changed /body/v (always ×100) ", "20 type /body/v (null for a number) "}},
+		{"two changes", pick(hundred, `{"v":-{n}7}`),
+			[]string{"20 changed /body/v (always ×100) ", "20 changed /body/v (the opposite sign) "}},
+		{"two changes and others", pick(hundred, `{"v":-{n}7}`, hundred, `{"v":-{n}7}`, odd),
+			[]string{"16 changed /body/v (always ×100) ", "16 changed /body/v (the opposite sign) ", "8 changed /body/v (another number) "}},
+		{"one change among others", pick(hundred, odd, odd, odd),
+			[]string{"40 changed /body/v (another number (75 %), ×100 (25 %)) "}},
+		{"a rare one", pick(slices.Concat(slices.Repeat([]string{hundred}, 9), []string{`{"v":-{n}7}`})...),
+			[]string{"40 changed /body/v (×100 (90 %), the opposite sign (10 %)) "}},
+		{"a change that could be two", pick(hundred, `{"v":{n}700.0}`), []string{"40 changed /body/v (always ×100) "}},
+	} {
+		if got := clustersOf(t, nil, bodies(40, tt.of)...); !slices.Equal(got, tt.want) {
+			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestOneOffCausesAreOneCluster(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 5))
+	var pairs []string
+	for range 200 {
+		pairs = append(pairs, answer(`{"v":`+randomValue(random, 0)+`}`), answer(`{"v":`+randomValue(random, 0)+`}`))
+	}
+	for _, c := range clustersOf(t, nil, pairs...) {
+		t.Log(c)
+	}
+	if got := clustersOf(t, nil, pairs...); len(got) > 3 {
+		t.Errorf("%d clusters of noise: %q", len(got), got)
+	}
+}
+
+func TestASplitClusterKeepsItsID(t *testing.T) {
+	ids := func(n int) map[string]string {
+		lines := []string{}
+		for i, p := range bodies(n, func(i int) (b, c string) {
+			return fmt.Sprintf(`{"v":%d}`, i+1), fmt.Sprintf([]string{`{"v":%d00}`, `{"v":-%d}`}[i%2], i+1)
+		}) {
+			if i%2 == 1 {
+				lines[i/2] = line(fmt.Sprintf("%d-%d", n, i), "f", lines[i/2], p)
+			} else {
+				lines = append(lines, p)
+			}
+		}
+		found := make(map[string]string)
+		for _, c := range mustCompare(t, Options{}, lines...).Clusters {
+			found[c.Cause] = c.ID
+		}
+		return found
+	}
+	if one, two := ids(10), ids(31); len(one) != 2 || !maps.Equal(one, two) {
+		t.Errorf("%v and %v", one, two)
+	}
+}
+
+func TestClustersOfOtherFunctionsWithOneCauseAreAlike(t *testing.T) {
+	var lines []string
+	for i := range 6 {
+		for _, f := range []string{"f", "g"} {
+			lines = append(lines, line(fmt.Sprint(f, i), f, answer(fmt.Sprintf(`{"v":%d}`, i+1)), answer(fmt.Sprintf(`{"v":%d00}`, i+1))))
+		}
+		lines = append(lines, line(fmt.Sprint("h", i), "h", answer(`{"v":1}`), answer(`{"v":2}`)))
+	}
+	clusters := mustCompare(t, Options{}, lines...).Clusters
+	if len(clusters) != 3 || !slices.Equal(clusters[0].Alike, []string{clusters[1].ID}) ||
+		!slices.Equal(clusters[1].Alike, []string{clusters[0].ID}) || clusters[2].Alike != nil {
+		t.Errorf("%+v", clusters)
+	}
+}
+
+func TestTheSmallestExampleIsThatOfTheSmallestOutcomes(t *testing.T) {
+	of := func(id, more string) string {
+		return line(id, "f", answer(`{"v":1,"more":"`+more+`"}`), answer(`{"v":2,"more":"`+more+`"}`))
+	}
+	c := mustCompare(t, Options{}, of("a", "long"), of("b", "longer"), of("d", ""), of("c", ""), of("e", "longest")).Clusters[0]
+	if c.Smallest == nil || c.Smallest.Invocation != "c" || len(c.Examples) != 3 || c.Examples[0].Invocation != "a" {
+		t.Errorf("%+v", c)
 	}
 }

@@ -111,7 +111,7 @@ func decodeCharset(charset string, raw []byte) ([]byte, error) {
 	}
 	encoding, err := ianaindex.MIME.Encoding(charset)
 	if err != nil || encoding == nil {
-		if ascii(raw) {
+		if ascii(string(raw)) {
 			return raw, nil
 		}
 		return nil, errCharset
@@ -121,10 +121,6 @@ func decodeCharset(charset string, raw []byte) ([]byte, error) {
 		return nil, errCharset
 	}
 	return text, nil
-}
-
-func ascii(raw []byte) bool {
-	return !slices.ContainsFunc(raw, func(b byte) bool { return b >= utf8.RuneSelf })
 }
 
 var (

@@ -26,6 +26,9 @@ type Options struct {
 	Gate *Gate
 	// Salvage skips lines that are not trials, and tells how many, where they are errors otherwise.
 	Salvage bool
+	// Events are the invocations of the recording, in its order; nil when it is not at hand. They are read once, to tell
+	// what the events of a cluster have in common. When that ends in an error, it is a reason in the report.
+	Events  iter.Seq2[*capture.Invocation, error]
 	Workers int       // goroutines that compare; default: one a processor
 	Now     time.Time // decides which rules have expired; default: now
 }
@@ -103,7 +106,11 @@ func compareTrials(ctx context.Context, run trialSource, opts Options, remarks [
 	if err := found.sum.namesKnown(opts); err != nil {
 		return nil, err
 	}
-	return c.report(found), nil
+	r := c.report(found)
+	if err := c.tellConditions(ctx, found, r); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // comparison is one call of Run.
@@ -120,6 +127,7 @@ type findings struct {
 	ids      capture.Duplicates
 	suspects suspects
 	skipped  int64
+	clusters []gathered // once there is a report
 }
 
 // pass compares every trial.
@@ -193,7 +201,7 @@ func (c *comparison) refuseDuplicates(ctx context.Context, ids *capture.Duplicat
 func (c *comparison) report(f *findings) *Report {
 	s := f.sum
 	r := &Report{
-		Version: ReportVersion, Baseline: c.opts.Baseline, Candidate: c.opts.Candidate, Reasons: []string{},
+		Version: ReportVersion, Baseline: c.opts.Baseline, Candidate: c.opts.Candidate, Reasons: []string{}, Clusters: []Cluster{},
 		Functions: make(map[string]FunctionReport, len(s.functions)),
 		Latency:   make(map[string]FunctionLatency, len(s.functions)),
 		Rules:     c.judge.rules.report(s.tally, c.opts.Now),
@@ -217,7 +225,10 @@ func (c *comparison) report(f *findings) *Report {
 	if c.opts.Inventory != nil {
 		r.Coverage = c.opts.Inventory.coverage(s.functions)
 	}
-	r.Clusters = s.clusters.clusters(compared, differed)
+	f.clusters = s.clusters.clusters(compared, differed)
+	for _, c := range f.clusters {
+		r.Clusters = append(r.Clusters, c.Cluster)
+	}
 	r.Noise = s.noise.report(c.judge.noise)
 	r.Proposals = s.noise.proposals(c.opts, r.Noise)
 	incomplete := c.incomplete(f)

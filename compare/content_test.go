@@ -249,7 +249,7 @@ func TestBodiesThatGrowWhenTheyAreReadAreComparedAsTheyWereSent(t *testing.T) {
 	if depth := strings.Count(v.String(), `"parts"`); depth != maxNesting {
 		t.Errorf("multipart bodies were read %d deep", depth)
 	}
-	if parts := newDocument(answerOf("multipart/mixed; boundary=b", "", []byte(strings.Repeat("--b\r\n\r\n", maxParts+1)+"\r\n--b--"))); parts.root.At("body").Kind != jsonval.String {
+	if parts := newDocument(answerOf("multipart/mixed; boundary=b", "", []byte(strings.Repeat("--b\r\n\r\n", maxFormParts+1)+"\r\n--b--"))); parts.root.At("body").Kind != jsonval.String {
 		t.Error("a body of too many parts was read")
 	}
 }

@@ -33,7 +33,8 @@ type Difference struct {
 	// Note explains what the values do not show.
 	Note string
 	// Also are further places in the trial with the same disagreement, and its consequences.
-	Also []string
+	Also  []string
+	hints []string // of what happened to the list that the place is in
 	// around is where the place is in the baseline, for whoever wants to see the neighbourhood.
 	around surroundings
 }
@@ -130,7 +131,7 @@ func (x explainer) elements(path string, b, c jsonval.Value) []Difference {
 	if !ordered {
 		found = append(found, Difference{Path: path, Kind: Order, Baseline: &b, Candidate: &c})
 	}
-	return found
+	return nameLosses(found, b, c)
 }
 
 // script returns the steps from one list to another. Where elements have names they go together by these; ordered is

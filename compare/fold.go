@@ -9,7 +9,7 @@ import (
 // fold joins the differences of one trial that have one cause, so that each cause is counted once. The first place in
 // document order stands for all, and the others are listed in its Also.
 func fold(found []Difference) []Difference {
-	return foldConsequences(foldEqual(found))
+	return foldConsequences(foldEqual(foldNames(found)))
 }
 
 // foldEqual joins changes of fields of one name from one value to another: a wrong total is one mistake, though it

@@ -37,7 +37,7 @@ func formFields(text string) (jsonval.Value, error) {
 	return fields, nil
 }
 
-const maxParts = 10_000
+const maxFormParts = 10_000
 
 var (
 	errBoundary = errors.New("a multipart body without boundary")
@@ -63,7 +63,7 @@ func partsValue(boundary string, raw []byte, depth int) (jsonval.Value, error) {
 		if err != nil {
 			return list, fmt.Errorf("reading a multipart body: %w", err)
 		}
-		if len(list.Elems) == maxParts {
+		if len(list.Elems) == maxFormParts {
 			return list, errParts
 		}
 		body, err := io.ReadAll(part)

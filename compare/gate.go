@@ -251,30 +251,30 @@ func (j *gateJudge) bound() {
 	j.add(q)
 }
 
-// A part is the trials of a function or of one of its shapes.
-type part struct {
+// A portion is the trials of a function or of one of its shapes.
+type portion struct {
 	name               string
 	compared, differed int64
 	once               float64 // share of its trials that repeat no other
 }
 
-// lowerBound is how many of the part's invocations differ at least, with the given chance that it is wrong.
-func (p part) lowerBound(chance float64) float64 {
+// lowerBound is how many of the portion's invocations differ at least, with the given chance that it is wrong.
+func (p portion) lowerBound(chance float64) float64 {
 	n := int64(math.Ceil(float64(p.compared) * p.once))
 	return LowerBound(min(int64(float64(p.differed)*p.once), n), n, chance)
 }
 
-func (j *gateJudge) parts() []part {
-	var parts []part
+func (j *gateJudge) parts() []portion {
+	var parts []portion
 	for _, name := range sortedKeys(j.r.Functions) {
 		f := j.r.Functions[name]
 		n, differed, _ := countsOf(f.Trials)
 		// What is repeated is counted once: trials of one invocation are no independent ones.
 		once := float64(n-f.Repeats) / float64(max(n, 1))
-		parts = append(parts, part{name, n, differed, once})
+		parts = append(parts, portion{name, n, differed, once})
 		for _, shape := range sortedKeys(f.Shapes) {
 			if shape != others && shape != "" {
-				parts = append(parts, part{name + ", shape " + shape, f.Shapes[shape], f.DifferedShapes[shape], once})
+				parts = append(parts, portion{name + ", shape " + shape, f.Shapes[shape], f.DifferedShapes[shape], once})
 			}
 		}
 	}
@@ -308,7 +308,7 @@ func boundOf(name string, c Counts, repeats int64, most float64) RequirementRepo
 	if q.Result == Passed {
 		return q
 	}
-	p := part{compared: compared + unknown, differed: differed, once: float64(n) / float64(max(compared+unknown, 1))}
+	p := portion{compared: compared + unknown, differed: differed, once: float64(n) / float64(max(compared+unknown, 1))}
 	if p.lowerBound(0.05) > most {
 		q.Result = Failed
 		return q

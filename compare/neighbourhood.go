@@ -27,7 +27,7 @@ func neighbourhood(d *Difference) (lines []string) {
 	switch {
 	case d.Kind == Order && d.Baseline.Kind == jsonval.Array:
 		lines = listDiff(d.Baseline.Elems, d.Candidate.Elems)
-	case d.Kind == Changed && bothTexts(*d.Baseline, *d.Candidate) && severalLines(d):
+	case d.Kind == Changed && d.Baseline.Kind == jsonval.String && d.Candidate.Kind == jsonval.String && severalLines(d):
 		lines = textDiff(d.Baseline.Text, d.Candidate.Text)
 	case d.around.in == nil:
 		return nil
@@ -207,9 +207,9 @@ func positioned(script []edit) []positionedEdit {
 }
 
 // moreLines and fewerLines recognize texts of several lines of which one has all lines of the other, and more.
-func moreLines(b, c jsonval.Value) bool { return bothTexts(b, c) && addsLines(b.Text, c.Text) }
+func moreLines(b, c string) bool { return addsLines(b, c) }
 
-func fewerLines(b, c jsonval.Value) bool { return bothTexts(b, c) && addsLines(c.Text, b.Text) }
+func fewerLines(b, c string) bool { return addsLines(c, b) }
 
 func addsLines(b, c string) bool {
 	if !strings.Contains(c, "\n") || len(b) >= len(c) {

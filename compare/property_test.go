@@ -242,7 +242,7 @@ func FuzzCompare(f *testing.F) {
 				t.Errorf("class %d, the other way round %d", r.class, back.class)
 			}
 			gather := newClusterer()
-			gather.add("f", "i", fold(r.differences))
+			gather.add("f", "i", 0, fold(r.differences))
 			if n := len(gather.clusters(map[string]int64{"f": 1}, map[string]int64{"f": 1})); (n > 0) != (r.class == differed) {
 				t.Errorf("class %d has %d clusters", r.class, n)
 			}
@@ -334,7 +334,7 @@ func BenchmarkLongLists(b *testing.B) {
 		b.Run(tt.name, func(b *testing.B) {
 			for b.Loop() {
 				gather := newClusterer()
-				gather.add("f", "i", fold(j.compare(trial, newTally(len(tt.rules))).differences))
+				gather.add("f", "i", 0, fold(j.compare(trial, newTally(len(tt.rules))).differences))
 				gather.clusters(nil, nil)
 			}
 		})

@@ -97,7 +97,12 @@ type Cluster struct {
 	Cause    string  `json:"cause"`
 	// Also are the places that disagree likewise in the same trials, or because of this difference.
 	Also     []string  `json:"also,omitempty"`
-	Examples []Example `json:"examples"` // those with the smallest invocation IDs
+	Examples []Example `json:"examples"`           // those with the smallest invocation IDs
+	Smallest *Example  `json:"smallest,omitempty"` // of the smallest outcomes
+	// Alike are the IDs of the clusters of other functions with the same cause at the same place.
+	Alike []string `json:"alike,omitempty"`
+	// Condition tells the events of the cluster's trials from those of the function's others.
+	Condition string `json:"condition,omitempty"`
 }
 
 // An Example is one trial of a cluster. A value is nil where the side has none.

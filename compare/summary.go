@@ -19,6 +19,7 @@ const (
 type summary struct {
 	tally     *tally
 	clusters  *clusterer
+	samples   map[string]*eventSample // by function, where there are events
 	noise     *noise
 	functions map[string]*functionSummary
 	reasons   map[string]int64 // of inconclusive trials
@@ -38,7 +39,8 @@ type functionSummary struct {
 
 func newSummary(rules int) *summary {
 	return &summary{
-		tally: newTally(rules), clusters: newClusterer(), noise: newNoise(), functions: make(map[string]*functionSummary),
+		tally: newTally(rules), clusters: newClusterer(), noise: newNoise(),
+		samples: make(map[string]*eventSample), functions: make(map[string]*functionSummary),
 		reasons: make(map[string]int64), unsent: newBounded(maxUnsent), names: make(map[string]bool),
 	}
 }
@@ -73,16 +75,30 @@ func (s *summary) add(t *replay.Trial, opts Options, r result) {
 	case unreplayable:
 		s.unsent.see(r.reason, 1)
 	}
+	var ids []uint64
 	if r.class == differed {
 		f.differed.see(t.Shape, 1)
-		s.clusters.add(t.Function, t.Invocation, fold(r.differences))
+		ids = s.clusters.add(t.Function, t.Invocation, sizeOf(t, opts.Baseline, opts.Candidate), fold(r.differences))
 	}
+	if opts.Events != nil && (r.class == matched || r.class == differed) {
+		s.sample(t.Function).add(t, ids)
+	}
+}
+
+func (s *summary) sample(function string) *eventSample {
+	if s.samples[function] == nil {
+		s.samples[function] = &eventSample{}
+	}
+	return s.samples[function]
 }
 
 func (s *summary) merge(o *summary) {
 	s.tally.add(o.tally)
 	s.clusters.merge(o.clusters)
 	s.noise.merge(o.noise)
+	for name, sample := range o.samples {
+		s.sample(name).merge(sample)
+	}
 	for name, g := range o.functions {
 		f := s.function(name)
 		f.counts.add(g.counts)

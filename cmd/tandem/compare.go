@@ -35,7 +35,10 @@ run, such as last week's, or with another outcome there by --baseline. Trials
 are joined by invocation, on disk, whatever their number.
 
 The config's rules say which differences are allowed. Without a config, the
-rules lambda-to-functions apply: they drop what the platforms themselves add.`,
+rules lambda-to-functions apply: they drop what the platforms themselves add.
+
+Differences with one likely cause are told as one. Where the recording is still
+at hand, compare also tells what the events have in common that show them.`,
 		Example: `  tandem compare orders.run
   tandem compare orders.run --json | jq .clusters
   tandem compare orders.run --recording orders.rec --markdown summary.md
@@ -52,7 +55,8 @@ rules lambda-to-functions apply: they drop what the platforms themselves add.`,
 	f.StringVar(&opts.baseline, "baseline", "lambda", "`name` of the outcome to compare with")
 	f.StringVar(&opts.candidate, "candidate", "functions", "`name` of the outcome that has to be like it")
 	f.Lookup("baseline").Usage += "; of OTHERRUN it is the candidate's, unless given"
-	f.StringVar(&opts.recording, "recording", "", "tell how much of this `recording` was compared")
+	f.StringVar(&opts.recording, "recording", "",
+		"tell how much of this `recording` was compared (default: that of the run, for conditions alone)")
 	f.BoolVar(&opts.json, "json", false, "print the report as one JSON document")
 	f.BoolVar(&opts.salvage, "salvage", false, "skip what is damaged in the run, and tell how much")
 	f.BoolVar(&opts.suggest, "suggest", false, "print rules for the noise of a calibrated run, as YAML for the config")
@@ -85,12 +89,15 @@ func (a *app) compare(ctx context.Context, paths []string, flags compareOptions)
 		}
 		runs = append(runs, run)
 	}
-	if flags.recording != "" {
-		rec, err := a.openRecording(flags.recording, flags.salvage, identities)
-		if err != nil {
-			return err
-		}
+	rec, err := a.recordingOf(runs[0], flags.recording, flags.salvage, identities)
+	if err != nil {
+		return err
+	}
+	if rec != nil {
 		defer rec.Close()
+		opts.Events = eventsOf(rec, runs[0].Manifest(), flags.salvage)
+	}
+	if flags.recording != "" {
 		if opts.Inventory, err = compare.TakeInventory(ctx, rec, flags.recording); err != nil {
 			return err
 		}

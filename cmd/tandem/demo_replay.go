@@ -119,7 +119,7 @@ func (d *demo) compare(ctx context.Context) (*compare.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compare.Run(ctx, run, compare.Options{Rules: cfg.Rules})
+	return compare.Run(ctx, run, compare.Options{Rules: cfg.Rules, Events: d.rec.Invocations()})
 }
 
 // demoKey is the function key of the demo's own app, which nobody else can reach and which ends with it.

@@ -71,7 +71,7 @@ func TestEachMistakeAloneIsOneClusterOfItsFunction(t *testing.T) {
 				t.Errorf("%d clusters, want 1", len(report.Clusters))
 			}
 			for _, c := range report.Clusters {
-				t.Logf("%s %s %s: %d trials, %s", c.Function, c.Path, c.Kind, c.Trials, c.Cause)
+				t.Logf("%s %s %s: %d trials, %s %s", c.Function, c.Path, c.Kind, c.Trials, c.Cause, c.Condition)
 				if c.Function != mistake.Function {
 					t.Errorf("a cluster of %s, want %s", c.Function, mistake.Function)
 				}

@@ -123,6 +123,20 @@ func reports() map[string]*compare.Report {
 					Missing: []compare.MissingKind{missing("4xx", "create-order", 3)}},
 			}},
 		},
+		"alike": {
+			Verdict: compare.Differs, Reasons: []string{"25 of 40 trials differ, in 3 clusters"}, Baseline: "lambda", Candidate: "functions",
+			Trials:    compare.Counts{Total: 40, Matched: 15, Differed: 25},
+			Functions: map[string]compare.FunctionReport{"create-order": {Trials: compare.Counts{Total: 40, Matched: 15, Differed: 25}}},
+			Clusters: []compare.Cluster{
+				{ID: "1", Function: "create-order", Path: "/body/total", Kind: compare.Changed, Trials: 14, Share: 0.35, Cause: "always ×100",
+					Condition: `only where body.currency is one of "JPY", "KRW" and some body.items[].qty is negative`, Alike: []string{"3"},
+					Examples: []compare.Example{{Invocation: "01M83CWNZ61BM2TP999RRP2YT5", Baseline: text("38.72"), Candidate: text("3872")}},
+					Smallest: &compare.Example{Invocation: "01M83CWNZ61BM2TP999RRP2YT9", Baseline: text("1"), Candidate: text("100")}},
+				{ID: "2", Function: "create-order", Path: "/body/a", Kind: compare.Changed, Trials: 9, Share: 0.2, Cause: "in lower case"},
+				{ID: "3", Function: "quote-order", Path: "/body/total", Kind: compare.Changed, Trials: 2, Share: 0.05, Cause: "always ×100",
+					Condition: "only where body.currency is \"JPY\"", Alike: []string{"1"}},
+			},
+		},
 		"inconclusive": {
 			Verdict: compare.Inconclusive, Reasons: []string{"no trial could be compared"}, Baseline: "lambda", Candidate: "functions",
 			Trials: compare.Counts{Total: 1, Unreplayable: 1},

@@ -31,9 +31,7 @@ func Text(w io.Writer, r *compare.Report, opts TextOptions) error {
 	t.gate()
 	t.counts()
 	t.coverage()
-	for i := range r.Clusters {
-		t.cluster(i+1, &r.Clusters[i])
-	}
+	t.clusters()
 	t.noise()
 	t.rules()
 	t.latency()
@@ -127,10 +125,46 @@ func (t *text) counts() {
 	}
 }
 
+// clusters writes one entry for each cause, whatever the number of functions that it is in.
+func (t *text) clusters() {
+	byID := make(map[string]*compare.Cluster, len(t.r.Clusters))
+	for i := range t.r.Clusters {
+		byID[t.r.Clusters[i].ID] = &t.r.Clusters[i]
+	}
+	told := make(map[*compare.Cluster]bool)
+	n := 0
+	for i := range t.r.Clusters {
+		c := &t.r.Clusters[i]
+		if told[c] {
+			continue
+		}
+		n++
+		t.cluster(n, c)
+		for _, id := range c.Alike {
+			if other := byID[id]; other != nil && !told[other] {
+				told[other] = true
+				t.alike(other)
+			}
+		}
+	}
+}
+
+// alike writes that another function shows what was just written.
+func (t *text) alike(c *compare.Cluster) {
+	line := fmt.Sprintf("%s\t%s: %s", c.Function, trials(c.Trials), percent(c.Share))
+	if c.Condition != "" {
+		line += ", " + c.Condition
+	}
+	t.wrapped("    and in  ", "            ", line)
+}
+
 func (t *text) cluster(n int, c *compare.Cluster) {
 	t.printf("\n")
 	t.wrapped(fmt.Sprintf("%2d. ", n), "    ", fmt.Sprintf("%s\t%s\t%s", c.Function, c.Path, c.Kind))
 	t.wrapped("    ", "    ", fmt.Sprintf("%s: %s, %s", trials(c.Trials), percent(c.Share), c.Cause))
+	if c.Condition != "" {
+		t.wrapped("    ", "    ", c.Condition)
+	}
 	if len(c.Examples) > 0 {
 		e := c.Examples[0]
 		if e.Diff != nil && (c.Kind == compare.Order || tooWide(e.Baseline) || tooWide(e.Candidate)) {
@@ -142,6 +176,9 @@ func (t *text) cluster(n int, c *compare.Cluster) {
 		where := "invocation " + e.Invocation
 		if what := strings.Trim(c.Effect+" "+e.Key, " "); what != "" {
 			where += ", " + what
+		}
+		if c.Smallest != nil && c.Smallest.Invocation != e.Invocation {
+			where += "; the smallest is " + c.Smallest.Invocation
 		}
 		t.wrapped("    in  ", "        ", where)
 	}

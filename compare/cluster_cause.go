@@ -1,0 +1,200 @@
+package compare
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+const (
+	// minSplit and splitShare are how many trials, and which share of them, each of several causes at one place needs
+	// to be told in a cluster of its own. One-off causes stay together, however many there are.
+	minSplit   = 3
+	splitShare = 0.2
+	// minTold is the share of trials from which on a second cause is told.
+	minTold = 0.05
+	// maxParts bounds how many parts of a cluster are kept apart: the first so many in alphabetical order.
+	maxParts = 64
+)
+
+// A part is those trials of a cluster whose differences look alike: by all the causes that they may have.
+type part struct {
+	causes  []string // the most specific first
+	named   bool     // whether they tell of a mistake
+	trials  int64
+	same    invariant
+	samples examples
+	ids     map[uint64]bool // by which the sample knows the part, and those that were joined to it
+}
+
+func (p *part) merge(o *part) {
+	p.trials += o.trials
+	p.same.merge(o.same)
+	p.samples.merge(&o.samples)
+	for id := range o.ids {
+		p.ids[id] = true
+	}
+}
+
+// causesOfAll returns the causes that all differences of one trial at one place may have, or, where there are none, what
+// two of them are.
+func causesOfAll(list []Difference) (causes []string, named bool) {
+	causes, named = causesOf(list[0])
+	for _, d := range list[1:] {
+		others, _ := causesOf(d)
+		both := slices.DeleteFunc(slices.Clone(causes), func(c string) bool { return !slices.Contains(others, c) })
+		if len(both) == 0 {
+			two := []string{causes[0], others[0]}
+			slices.Sort(two)
+			return []string{two[0] + ", and " + two[1]}, false
+		}
+		causes = both
+	}
+	return causes, named
+}
+
+// A group is the parts of a cluster that one cause explains.
+type group struct {
+	cause string
+	part
+}
+
+// groups explains the parts by as few causes as can be: again and again by the one that explains the most trials, of
+// several the most specific one. So 1 for 100 is a hundredth beside 7 for 700, and 99 less beside 1 for 100 alone.
+func (g *gathering) groups() []group {
+	left := sortedKeys(g.parts)
+	var found []group
+	for len(left) > 0 {
+		cause := g.widest(left)
+		one := group{cause: cause, part: part{named: true, ids: make(map[uint64]bool)}}
+		left = slices.DeleteFunc(left, func(name string) bool {
+			p := g.parts[name]
+			if !slices.Contains(p.causes, cause) {
+				return false
+			}
+			one.named = one.named && p.named
+			one.merge(p)
+			return true
+		})
+		found = append(found, one)
+	}
+	return found
+}
+
+// widest returns the cause that most trials of the parts have.
+func (g *gathering) widest(parts []string) string {
+	trials, rank := make(map[string]int64), make(map[string]int)
+	for _, name := range parts {
+		p := g.parts[name]
+		for i, cause := range p.causes {
+			trials[cause] += p.trials
+			if r, ok := rank[cause]; !ok || i < r {
+				rank[cause] = i
+			}
+		}
+	}
+	return slices.MinFunc(sortedKeys(trials), func(a, b string) int {
+		return cmp.Or(cmp.Compare(trials[b], trials[a]), cmp.Compare(rank[a], rank[b]), cmp.Compare(a, b))
+	})
+}
+
+// A mistake is a cluster in the making: all of a gathering, or one of several causes that it has.
+type mistake struct {
+	cause   string
+	own     string // the cause by which it was split from others; "" for all or the rest
+	trials  int64
+	samples examples
+	ids     map[uint64]bool
+}
+
+// mistakes splits a gathering where several causes are frequent. What is left is one more.
+func (g *gathering) mistakes() []mistake {
+	groups := g.groups()
+	total := int64(0)
+	for _, one := range groups {
+		total += one.trials
+	}
+	frequent := func(one group) bool {
+		return one.named && one.trials >= minSplit && float64(one.trials) >= splitShare*float64(total)
+	}
+	apart := 0
+	for _, one := range groups {
+		if frequent(one) {
+			apart++
+		}
+	}
+	if apart < 2 || g.overlaps {
+		whole := together(groups)
+		whole.trials = g.trials
+		return []mistake{whole}
+	}
+	var found []mistake
+	var rest []group
+	for _, one := range groups {
+		if !frequent(one) {
+			rest = append(rest, one)
+			continue
+		}
+		m := together([]group{one})
+		m.own = one.cause
+		found = append(found, m)
+	}
+	if len(rest) > 0 {
+		found = append(found, together(rest))
+	}
+	return found
+}
+
+// together makes one mistake of groups, the most frequent first, and names it by one or two of them.
+func together(groups []group) mistake {
+	var all part
+	all.ids = make(map[uint64]bool)
+	for i := range groups {
+		all.merge(&groups[i].part)
+	}
+	first := groups[0]
+	m := mistake{trials: all.trials, samples: all.samples, ids: all.ids, cause: first.cause}
+	share := func(one group) float64 { return float64(one.trials) / float64(max(all.trials, 1)) }
+	switch {
+	case len(groups) == 1:
+		m.cause = first.same.name(first.cause, first.named, first.trials)
+	case share(groups[1]) < minTold:
+		m.cause += ", and others"
+	default:
+		second := groups[1]
+		m.cause = fmt.Sprintf("%s (%.0f %%), %s (%.0f %%)", first.cause, 100*share(first), second.cause, 100*share(second))
+		if len(groups) > 2 {
+			m.cause += ", and others"
+		}
+	}
+	return m
+}
+
+// part returns the part of trials with these causes.
+func (g *gathering) part(causes []string, named bool) *part {
+	name := strings.Join(causes, "\x00")
+	p := g.parts[name]
+	if p == nil {
+		p = &part{causes: causes, named: named, ids: make(map[uint64]bool)}
+		g.parts[name] = p
+	}
+	return p
+}
+
+// bound forgets parts beyond the first so many, now and then or in the end. Those that it keeps it has never forgotten,
+// so they are the same whatever the order in which they came.
+func (g *gathering) bound(most int) {
+	if len(g.parts) <= most {
+		return
+	}
+	rest := g.beyond
+	if rest == nil {
+		rest = &part{causes: []string{anotherValue}, ids: make(map[uint64]bool)}
+	}
+	for _, name := range sortedKeys(g.parts)[maxParts:] {
+		rest.merge(g.parts[name])
+		delete(g.parts, name)
+	}
+	g.beyond = rest
+}
