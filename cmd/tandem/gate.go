@@ -225,6 +225,7 @@ func (j *gateJudging) judge(ctx context.Context, path string, rec *capture.Recor
 	opts.Baseline, opts.Candidate, opts.Salvage = j.gate.Against, j.gate.Candidate(), j.opts.plan.salvage
 	opts.Gate = &compare.Gate{Name: j.name, Require: j.gate.Requirements()}
 	if rec != nil {
+		opts.Events = eventsOf(rec, run.Manifest(), j.opts.plan.salvage)
 		if opts.Inventory, err = compare.TakeInventory(ctx, rec, j.opts.recording); err != nil {
 			return err
 		}
