@@ -217,7 +217,7 @@ func (c *comparison) report(f *findings) *Report {
 		compared[name] = f.counts.Matched + f.counts.Differed
 		r.Functions[name] = FunctionReport{
 			Trials: f.counts, Shapes: f.kinds.shapes.forget(), DifferedShapes: f.differed.forget(), Repeats: f.repeats,
-			MismatchUpperBound95: UpperBound95(differed[name], compared[name]),
+			MismatchUpperBound95: upperBound95(differed[name], compared[name], f.repeats),
 		}
 		r.Latency[name] = f.stopwatch.report(&c.opts, c.opts.Limits[name])
 	}

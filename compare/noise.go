@@ -211,9 +211,12 @@ func (f *fieldNoise) isNoisy() bool {
 }
 
 // isStateful reports whether the second firing finds another world than the first: outcomes then pair by their turn,
-// and not as often crosswise. That is no noise, and excuses nothing.
+// always, or at least not as often crosswise. That is no noise, and excuses nothing.
 func (f *fieldNoise) isStateful() bool {
 	byTurn, crossing := f.splits[inStep], f.splits[crosswise]
+	if others := f.count(func(s split) bool { return s != inStep }); byTurn > 0 && others == 0 {
+		return true
+	}
 	return upperTail(byTurn, byTurn+crossing, 0.5) < falseAlarms
 }
 
@@ -281,7 +284,7 @@ func (n *noise) report(found map[field]finding) []NoiseReport {
 			r.Kind = "form"
 		}
 		if r.Evidence == "" && !is.excused() {
-			r.Evidence = "a second firing is answered in another way on both sides, which is no noise"
+			r.Evidence = "both sides answer a second firing in another way than the first, each alike"
 		}
 		list = append(list, r)
 	}

@@ -228,6 +228,18 @@ func TestStateIsNoNoise(t *testing.T) {
 	}
 }
 
+func TestStateThatBothSidesKeepAlikeIsParity(t *testing.T) {
+	state := func(_ *rand.Rand, trial int, _, second bool) string {
+		return map[bool]string{false: `"created"`, true: `"exists"`}[second]
+	}
+	for _, trials := range []int{1, 100} {
+		r := mustCompare(t, Options{}, calibratedRun(1, trials, map[string]source{"state": state})...)
+		if r.Verdict != Parity || r.Trials.Matched != int64(trials) || len(r.Noise) != 1 || len(r.Proposals) != 0 {
+			t.Errorf("%d trials: %s: %+v, %+v", trials, r.Verdict, r.Trials, r.Noise)
+		}
+	}
+}
+
 func TestNoiseThatLuckHidesIsNotParity(t *testing.T) {
 	// The first outcomes agree in all trials, and one second one does not.
 	once := func(_ *rand.Rand, trial int, candidate, second bool) string {

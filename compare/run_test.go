@@ -330,3 +330,15 @@ func TestReportsDoNotDependOnWorkersOrOrder(t *testing.T) {
 		random.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
 	}
 }
+
+func TestRepeatsAreNoMoreInvocations(t *testing.T) {
+	var lines []string
+	for i := range 100 {
+		lines = append(lines, strings.Replace(line("a", "f", answer("1"), answer("1")), `"invocation"`,
+			fmt.Sprintf(`"repeat":%d,"invocation"`, i), 1))
+	}
+	r := mustCompare(t, Options{}, lines...)
+	if want := UpperBound95(0, 1); r.Verdict != Parity || r.MismatchUpperBound95 != want || r.Functions["f"].MismatchUpperBound95 != want {
+		t.Errorf("%s: %v and %v, want %v", r.Verdict, r.MismatchUpperBound95, r.Functions["f"].MismatchUpperBound95, want)
+	}
+}

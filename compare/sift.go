@@ -30,6 +30,7 @@ func (j *judge) sift(t *replay.Trial, r result, four calibrated) result {
 	for _, f := range four.sorted() {
 		trial, is := four[f], j.noise[f]
 		switch {
+		case is.stateful && trial.split == inStep && is.kind != timeNoise: // both turns agree
 		case is.evidence == noEvidence || !is.shows(trial.split):
 			explained = explained || !f.form && is.noisy
 		case f.form || len(trial.first) == 0:
