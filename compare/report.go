@@ -162,10 +162,13 @@ type FunctionLatency struct {
 	Ratio      map[string][2]float64 `json:"ratio"`
 	Slower     *Slower               `json:"slower,omitempty"`
 	ColdStarts *ColdLatency          `json:"coldStarts,omitempty"`
-	Usage      struct {
-		Baseline  *Usage `json:"baseline,omitempty"`
-		Candidate *Usage `json:"candidate,omitempty"`
-	} `json:"usage"`
+	Usage      UsageOfBoth           `json:"usage"`
+}
+
+// UsageOfBoth is the usage of both sides, nil where nothing ran.
+type UsageOfBoth struct {
+	Baseline  *Usage `json:"baseline,omitempty"`
+	Candidate *Usage `json:"candidate,omitempty"`
 }
 
 // Percentiles are durations in milliseconds.

@@ -29,6 +29,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func text(s string) *string { return &s }
 
+func number(v float64) *float64 { return &v }
+
 func missing(name, function string, n int64) compare.MissingKind {
 	return compare.MissingKind{Name: name, Function: function, Invocations: n}
 }
@@ -102,6 +104,12 @@ func reports() map[string]*compare.Report {
 			Unchecked: compare.Unchecked{Leaves: 1000, Ignored: 36, Share: 0.036},
 			Latency: map[string]compare.FunctionLatency{"create-order": {
 				Baseline: percentiles(1), Candidate: percentiles(1.5), Ratio: map[string][2]float64{"p50": {1.2, 1.75}},
+				ColdStarts: &compare.ColdLatency{Baseline: compare.Percentiles{P50: 900, Count: 3}},
+				Usage: compare.UsageOfBoth{
+					Baseline: &compare.Usage{LongestMS: 900, TimeoutMS: 3000, MemoryMB: 99, MemoryLimitMB: 128,
+						MemoryHeadroom: number(0.2), PricePerMillion: number(1.25)},
+					Candidate: &compare.Usage{LongestMS: 40},
+				},
 			}},
 		},
 		"gated": {

@@ -35,6 +35,7 @@ func Text(w io.Writer, r *compare.Report, opts TextOptions) error {
 	t.noise()
 	t.rules()
 	t.latency()
+	t.usage()
 	return t.Flush()
 }
 
