@@ -443,7 +443,7 @@ func hubStage(t *testing.T, p *platform, name string) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { target.Close(context.WithoutCancel(t.Context())) })
+	t.Cleanup(func() { target.Close() })
 	s.target = target
 	return s
 }

@@ -3,7 +3,6 @@
 package replay_test
 
 import (
-	"context"
 	"net"
 	"strings"
 	"testing"
@@ -36,7 +35,7 @@ func TestNoKeyIsSentToANamespaceThatCannotShowWhoItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer hub.Close(context.WithoutCancel(t.Context()))
+	defer hub.Close()
 	for name, tt := range map[string]struct {
 		target replay.Target
 		inv    *capture.Invocation
