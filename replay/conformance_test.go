@@ -11,14 +11,17 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"tandem/capture"
 	"tandem/replay"
+	"tandem/replay/follow"
 	"tandem/replay/functions"
 	"tandem/replay/lambda"
+	"tandem/replay/stepfunctions"
 )
 
 // A contender is a kind of target, made for one server, and an invocation that it can be fired at with.
@@ -104,6 +107,20 @@ var contenders = []contender{
 		},
 	},
 	{
+		name: "stepfunctions",
+		fine: stateMachine,
+		make: func(url string, client *http.Client) (replay.Target, error) {
+			cfg := aws.Config{
+				Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("A", "B", ""), HTTPClient: client,
+			}
+			return stepfunctions.New(stepfunctions.Options{
+				Client: stepfunctions.NewClient(cfg, url), StateMachine: "arn:aws:states:eu-west-1:1:stateMachine:m",
+				Pace: follow.Pace{Min: time.Millisecond, Max: time.Millisecond},
+			})
+		},
+		inv: &capture.Invocation{ID: "i", Trigger: capture.TriggerOther, Format: capture.FormatOther, Event: []byte(`{}`)},
+	},
+	{
 		name: "eventgrid",
 		fine: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) },
 		make: func(url string, client *http.Client) (replay.Target, error) {
@@ -114,6 +131,23 @@ var contenders = []contender{
 			Event: []byte(`{"detail-type":"d","source":"s","time":"2026-01-01T00:00:00Z","detail":{}}`),
 		},
 	},
+}
+
+func (c *contender) well() http.HandlerFunc {
+	if c.fine != nil {
+		return c.fine
+	}
+	return fine
+}
+
+// stateMachine starts executions and tells that they have succeeded.
+func stateMachine(w http.ResponseWriter, r *http.Request) {
+	answer := `{"executionArn":"arn:aws:states:eu-west-1:1:execution:m:e","startDate":1.7e9`
+	if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".DescribeExecution") {
+		answer += `,"stateMachineArn":"arn:aws:states:eu-west-1:1:stateMachine:m","status":"SUCCEEDED","output":"1"`
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	_, _ = io.WriteString(w, answer+"}")
 }
 
 // hijack takes the connection from under a handler, writes text to it and closes it; with reset, the client sees that.
@@ -139,56 +173,75 @@ func fine(w http.ResponseWriter, _ *http.Request) {
 
 const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
 
-func TestTargetsTellFaultsAlike(t *testing.T) {
-	const throttled, unknown = "throttled error", "error"
-	tests := []struct {
-		name   string
-		fault  http.HandlerFunc
-		want   string            // a status, or one of the two above
-		except map[string]string // what it is where the platform differs
-	}{
-		{"throttle", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", "3")
-			w.Header().Set("X-Amzn-ErrorType", "TooManyRequestsException")
-			w.WriteHeader(http.StatusTooManyRequests)
-		}, throttled, map[string]string{"handler": "function_error"}}, // no platform stands before a handler
-		{"closed before an answer", hijack("", false), "transport_error", nil},
-		{"reset before an answer", hijack("", true), "transport_error", nil},
-		{"reset half way", hijack(head+`{"Out`, true), "transport_error", nil},
-		{"truncated answer", hijack(head+`{"Out`, false), "transport_error", nil},
-		{"no HTTP", hijack("hello\r\n\r\n", false), "transport_error", nil},
-		{"oversized answer", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = io.WriteString(w, `"`+strings.Repeat("x", 5000)+`"`)
-		}, "transport_error", nil},
-		{"slow body, cancelled", func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.ReadAll(r.Body)
-			_, _ = io.WriteString(w, `{"Out`)
-			_ = http.NewResponseController(w).Flush()
-			r.Context().Value(cancelKey{}).(context.CancelFunc)()
-			<-r.Context().Done()
-		}, unknown, nil},
-		{"redirect", func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-		}, "ok", map[string]string{"lambda": "unreplayable", "handler": "function_error", "eventgrid": unknown}},
+// What a fault may come to, beside a status.
+const throttled, unknown = "throttled error", "error"
+
+// A fault is what a target meets in the place of an answer.
+type fault struct {
+	name   string
+	meet   http.HandlerFunc
+	want   string            // a status, or one of the two above
+	except map[string]string // what it is where the platform differs
+}
+
+var faults = []fault{
+	{"throttle", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "3")
+		w.Header().Set("X-Amzn-ErrorType", "TooManyRequestsException")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}, throttled, map[string]string{"handler": "function_error"}}, // no platform stands before a handler
+	{"closed before an answer", hijack("", false), "transport_error", nil},
+	{"reset before an answer", hijack("", true), "transport_error", nil},
+	{"reset half way", hijack(head+`{"Out`, true), "transport_error", nil},
+	{"truncated answer", hijack(head+`{"Out`, false), "transport_error", nil},
+	{"no HTTP", hijack("hello\r\n\r\n", false), "transport_error", nil},
+	{"oversized answer", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `"`+strings.Repeat("x", 5000)+`"`)
+	}, "transport_error", nil},
+	{"slow body, cancelled", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		_, _ = io.WriteString(w, `{"Out`)
+		_ = http.NewResponseController(w).Flush()
+		r.Context().Value(cancelKey{}).(context.CancelFunc)()
+		<-r.Context().Done()
+	}, unknown, nil},
+	{"redirect", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	}, "ok", map[string]string{
+		"lambda": "unreplayable", "handler": "function_error", "eventgrid": "setup error", "stepfunctions": "unreplayable",
+	}},
+}
+
+// at is what f comes to at the contender of that name.
+func (f *fault) at(name string) string {
+	if other, ok := f.except[name]; ok {
+		return other
 	}
+	return f.want
+}
+
+// told is what Fire came to, in the words of faults.
+func told(out *capture.Outcome, err error) string {
+	var again *replay.ThrottledError
+	var setup *replay.SetupError
+	switch {
+	case errors.As(err, &again):
+		return throttled
+	case errors.As(err, &setup):
+		return "setup error"
+	case err != nil:
+		return unknown
+	}
+	return string(out.Status)
+}
+
+func TestTargetsTellFaultsAlike(t *testing.T) {
 	for _, c := range contenders {
-		for _, tt := range tests {
-			t.Run(c.name+"/"+tt.name, func(t *testing.T) {
-				want := tt.want
-				if other, ok := tt.except[c.name]; ok {
-					want = other
-				}
-				out, requests, err := fireAtFault(t, c, tt.fault)
-				var again *replay.ThrottledError
-				got := unknown
-				switch {
-				case errors.As(err, &again):
-					got = throttled
-				case err == nil:
-					got = string(out.Status)
-				}
-				if got != want || requests != 1 {
+		for _, f := range faults {
+			t.Run(c.name+"/"+f.name, func(t *testing.T) {
+				out, requests, err := fireAtFault(t, c, f.meet)
+				if got, want := told(out, err), f.at(c.name); got != want || requests != 1 {
 					t.Errorf("%d requests, outcome %s: %+v, %v; want one, and %s", requests, got, out, err, want)
 				}
 			})
@@ -206,10 +259,7 @@ func fireAtFault(t *testing.T, c contender, fault http.HandlerFunc) (*capture.Ou
 	var faulty atomic.Bool
 	var requests atomic.Int32
 	client := replay.NewHTTPClient(replay.HTTPOptions{MaxAnswer: 1000})
-	well := c.fine
-	if well == nil {
-		well = fine
-	}
+	well := c.well()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !faulty.Load() {
 			well(w, r)
@@ -236,7 +286,7 @@ func TestATargetThatVanishedIsATransportError(t *testing.T) {
 	for _, c := range contenders {
 		for name, before := range map[string]int{"before the first": 0, "between two": 1} {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
-				server := httptest.NewServer(http.HandlerFunc(fine))
+				server := httptest.NewServer(c.well())
 				client := replay.NewHTTPClient(replay.HTTPOptions{})
 				target, err := c.make(server.URL, client)
 				if err != nil {

@@ -54,6 +54,12 @@ func startBlobSide(t *testing.T) *blobSide {
 // startHost runs the port, whose trigger has that source, and returns its address.
 func (s *blobSide) startHost(t *testing.T, source, mistakes string) string {
 	t.Helper()
+	return s.startHostBehind(t, "", source, mistakes)
+}
+
+// startHostBehind is like startHost, with a recorder between the host and the handler unless that is "".
+func (s *blobSide) startHostBehind(t *testing.T, recorder, source, mistakes string, env ...string) string {
+	t.Helper()
 	app := filepath.Join(t.TempDir(), "app")
 	if err := os.CopyFS(app, os.DirFS(filepath.Join(s.programs, "functions"))); err != nil {
 		t.Fatal(err)
@@ -67,10 +73,13 @@ func (s *blobSide) startHost(t *testing.T, source, mistakes string) string {
 	if err := os.WriteFile(trigger, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if recorder != "" {
+		behind(t, recorder, app, filepath.Join(s.programs, "functions", "handler"))
+	}
 	host, err := local.NewFunctions(t.Context(), local.FunctionsOptions{
 		App: app, Processes: 2, BlobScan: 50 * time.Millisecond, SystemKey: "system-key", Effects: s.newWorld(t),
 		Log: s.log,
-		Env: []string{"AzureWebJobsStorage=" + s.storage.ConnectionString(), "ORDERS_MISTAKES=" + mistakes},
+		Env: append(env, "AzureWebJobsStorage="+s.storage.ConnectionString(), "ORDERS_MISTAKES="+mistakes),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +101,7 @@ func (s *blobSide) compareThrough(t *testing.T, source, app string, flags ...str
 	if app != "" {
 		effects = `, effects: "` + app + `"`
 	}
+	effects += s.completion
 	cfg, out := filepath.Join(t.TempDir(), "tandem.yaml"), filepath.Join(t.TempDir(), "run")
 	text := strings.NewReplacer("INVOKE", s.startLambda(t), "EFFECTS", effects, "SOURCE", source).Replace(blobConfig)
 	if err := os.WriteFile(cfg, []byte(text), 0o644); err != nil {

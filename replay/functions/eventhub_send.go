@@ -148,7 +148,7 @@ func (s *senders) take(ctx context.Context) (*sender, error) {
 		c := s.idle[n-1]
 		s.idle = s.idle[:n-1]
 		s.mu.Unlock()
-		if time.Since(c.used) < senderIdle {
+		if time.Since(c.used) < senderIdle && !c.gate.broken.Load() {
 			return c, nil
 		}
 		c.discard(ctx)
@@ -172,7 +172,11 @@ func (s *senders) close(ctx context.Context) {
 	}
 }
 
+// discard ends a connection. When ctx has ended, nobody waits for the peer to agree, which it may never do.
 func (c *sender) discard(ctx context.Context) {
+	if ctx.Err() != nil {
+		c.gate.cut()
+	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
 	defer cancel()
 	_ = c.Close(closing) // nothing more is sent through it
@@ -207,6 +211,19 @@ type sendGate struct {
 	address string // host, with or without a port
 	plain   bool   // without TLS, as emulators speak
 	sending atomic.Bool
+	broken  atomic.Bool // a connection has ended since it was last used
+
+	mu   sync.Mutex
+	conn net.Conn // the latest; nil before the first
+}
+
+// cut ends the connection at once.
+func (g *sendGate) cut() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.conn != nil {
+		g.conn.Close()
+	}
 }
 
 var errSentOnce = errors.New("the link was lost while a batch was being sent, and it is not sent again")
@@ -232,6 +249,10 @@ func (g *sendGate) dial(ctx context.Context, _ azeventhubs.WebSocketConnParams) 
 	if err != nil {
 		return nil, err
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.conn = conn
+	g.broken.Store(false)
 	return &gatedConn{conn, g}, nil
 }
 
@@ -239,6 +260,14 @@ func (g *sendGate) dial(ctx context.Context, _ azeventhubs.WebSocketConnParams) 
 type gatedConn struct {
 	net.Conn
 	gate *sendGate
+}
+
+func (c *gatedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.gate.broken.Store(true)
+	}
+	return n, err
 }
 
 // Write refuses the frame that attaches a link while a batch is being sent. The link that renews the claim of a

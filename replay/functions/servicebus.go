@@ -184,7 +184,7 @@ func (b *ServiceBus) send(ctx context.Context, messages []*bused) (*capture.Outc
 		return nil, err
 	}
 	l, err := b.connect(ctx)
-	if err == nil && l.idle() {
+	if err == nil && (l.idle() || l.broken()) {
 		b.replace(l)
 		l, err = b.connect(ctx)
 	}

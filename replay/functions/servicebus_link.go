@@ -43,6 +43,16 @@ const idleLimit = 5 * time.Minute
 // idle tells whether the service may have closed what is sent on.
 func (l *busLink) idle() bool { return time.Since(time.Unix(0, l.used.Load())) > idleLimit }
 
+// broken tells whether the connection is known to have ended since it was used.
+func (l *busLink) broken() bool {
+	select {
+	case <-l.conn.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 // A rejection is an answer of the service to a request: that it did not do it.
 type rejection struct {
 	condition   string // an AMQP condition, or a status code
@@ -167,8 +177,14 @@ func (l *busLink) send(ctx context.Context, m *amqp.Message) error {
 	return fmt.Errorf("the service answered %T, which is neither accepted nor rejected", state)
 }
 
-// unsure hides that an error came from the service: a link that was closed may have passed the message on before.
-func unsure(err error) error { return errors.New(err.Error()) }
+// unsure hides that an error came from the service: a link that was closed may have passed the message on before. That
+// a context has ended is not hidden.
+func unsure(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return errors.New(err.Error())
+}
 
 // probe opens a receiver and closes it again. It gives no credit, so it is given nothing. An error is why the service
 // would not let anybody receive without a session.
