@@ -106,7 +106,10 @@ func withoutEntityPath(connection string) string {
 func (h *EventHub) Address() string { return h.address }
 
 // Close lets go of connections. Nothing may be fired meanwhile or later.
-func (h *EventHub) Close(ctx context.Context) { h.senders.close(ctx) }
+func (h *EventHub) Close() error {
+	h.senders.close(context.Background())
+	return nil
+}
 
 // Check refuses what an event hub cannot carry as it is; see [replay.Checker].
 func (h *EventHub) Check(inv *capture.Invocation) error {
