@@ -31,6 +31,15 @@ type contender struct {
 	group func(n int) *capture.Invocation
 }
 
+// well answers as a server that is.
+func (c *contender) well(w http.ResponseWriter, r *http.Request) {
+	if c.fine != nil {
+		c.fine(w, r)
+		return
+	}
+	fine(w, r)
+}
+
 // fifo is the nth batch of one message group. Its message has the text "message n.".
 func fifo(n int) *capture.Invocation {
 	return &capture.Invocation{
@@ -206,13 +215,9 @@ func fireAtFault(t *testing.T, c contender, fault http.HandlerFunc) (*capture.Ou
 	var faulty atomic.Bool
 	var requests atomic.Int32
 	client := replay.NewHTTPClient(replay.HTTPOptions{MaxAnswer: 1000})
-	well := c.fine
-	if well == nil {
-		well = fine
-	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !faulty.Load() {
-			well(w, r)
+			c.well(w, r)
 			return
 		}
 		requests.Add(1)
@@ -236,7 +241,7 @@ func TestATargetThatVanishedIsATransportError(t *testing.T) {
 	for _, c := range contenders {
 		for name, before := range map[string]int{"before the first": 0, "between two": 1} {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
-				server := httptest.NewServer(http.HandlerFunc(fine))
+				server := httptest.NewServer(http.HandlerFunc(c.well))
 				client := replay.NewHTTPClient(replay.HTTPOptions{})
 				target, err := c.make(server.URL, client)
 				if err != nil {

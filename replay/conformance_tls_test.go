@@ -46,7 +46,7 @@ func TestNothingIsSentToAServerThatCannotShowWhoItIs(t *testing.T) {
 				var requests atomic.Int32
 				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					requests.Add(1)
-					fine(w, r)
+					c.well(w, r)
 				}))
 				server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 				server.Config.ErrorLog = log.New(io.Discard, "", 0)
