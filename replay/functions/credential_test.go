@@ -16,7 +16,7 @@ import (
 type nobody struct{}
 
 var errNobody = errors.New("DefaultAzureCredential: failed to acquire a token.\nAttempted credentials:\n\tAzureCLICredential: " +
-	"az login\n--------\nRESPONSE 403\n--------\n")
+	"az login\n--------\nRESPONSE 403\n--------")
 
 func (nobody) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	return azcore.AccessToken{}, errNobody
