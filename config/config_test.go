@@ -177,9 +177,12 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 		{"an Event Grid trigger that is in two places", aQueue, "eventgrid: {url: u, topic: {endpoint: e, key: k}}", 8,
 			"topic: an event is either published"},
 		{"a topic without a key", aQueue, "eventgrid: {topic: {endpoint: e}}", 8, "topic: its key is missing"},
-		{"an unknown schema", aQueue, "eventgrid: {url: u, schema: xml}", 8, `schema: "xml" is none of`},
-		{"unknown data", aQueue, "eventgrid: {url: u, data: body}", 8, `data: "body" is none of`},
-		{"an unknown answer", aQueue, "eventgrid: {url: u, answer: late}", 8, `answer: "late" is none of`},
+		{"an Event Grid trigger at no URL", aQueue, "eventgrid: {url: u}", 8, "url: it has to begin with http"},
+		{"a topic with what is the app's", aQueue, "eventgrid: {topic: {endpoint: 'https://e', key: k}, answer: none}", 8,
+			"topic: function, key and answer are for the app"},
+		{"an unknown schema", aQueue, "eventgrid: {url: 'http://u', schema: xml}", 8, `schema: "xml" is none of`},
+		{"unknown data", aQueue, "eventgrid: {url: 'http://u', data: body}", 8, `data: "body" is none of`},
+		{"an unknown answer", aQueue, "eventgrid: {url: 'http://u', answer: late}", 8, `answer: "late" is none of`},
 		{"an event hub that is nowhere", aQueue, "eventhub: {name: n}", 8, "connection: it is missing"},
 		{"an event hub that is in two places", aQueue, "eventhub: {connection: c, namespace: n}", 8,
 			"namespace: the connection string says it already"},
@@ -313,8 +316,37 @@ func TestTwoFunctionsMayNotBeFiredAtThroughOneQueue(t *testing.T) {
 		t.Errorf("queues of two accounts: %v", err)
 	}
 	_, err := Parse("tandem.yaml", fmt.Appendf(nil, two, "a"), secrets)
-	if err == nil || !strings.Contains(err.Error(), "tandem.yaml:4: queue: q of the account a is that of f, too") {
+	if err == nil || !strings.Contains(err.Error(), "tandem.yaml:4: queue: https://a.queue.core.windows.net/q is that of f, too") {
 		t.Errorf("one queue for two functions: %v", err)
+	}
+}
+
+// However its account is named, and without a word of its key.
+func TestOneStoreIsKnownByWhateverName(t *testing.T) {
+	const key = "DefaultEndpointsProtocol=https;AccountName=Stg;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
+	const emulator = "AccountName=dev;AccountKey=c2VjcmV0;QueueEndpoint=http://127.0.0.1:%d/dev;BlobEndpoint=http://127.0.0.1:%d/dev"
+	for _, tt := range []struct {
+		name, first, second string
+		same                bool
+	}{
+		{"name and connection string", "stg", key, true},
+		{"the same connection string", key, key, true},
+		{"a signature in the place of a key", "stg", "QueueEndpoint=https://stg.queue.core.windows.net/;" +
+			"BlobEndpoint=https://stg.blob.core.windows.net/;SharedAccessSignature=sv=x&sig=c2VjcmV0", true},
+		{"two accounts", "stg2", key, false},
+		{"two emulators", fmt.Sprintf(emulator, 1, 2), fmt.Sprintf(emulator, 3, 4), false},
+	} {
+		for _, way := range []string{
+			"  f: {functions: {queue: {name: q, account: %q}}}\n  g: {functions: {queue: {name: q, encoding: none, account: %q}}}\n",
+			"  f: {functions: {blob: {container: q, account: %q}}}\n  g: {functions: {blob: {container: q, account: %q}}}\n",
+		} {
+			text := "version: 1\nfunctions:\n" + fmt.Sprintf(way, tt.first, tt.second)
+			_, err := Parse("tandem.yaml", []byte(text), secrets)
+			if (err != nil) != tt.same || err != nil && (!strings.Contains(err.Error(), "is that of f, too") ||
+				strings.Contains(err.Error(), "c2VjcmV0")) {
+				t.Errorf("%s, %s: %v", tt.name, way, err)
+			}
+		}
 	}
 }
 

@@ -45,6 +45,12 @@ func (g *EventGrid) validate() error {
 		return errors.New("topic: its endpoint is missing")
 	case g.Topic != nil && g.Topic.Key == "":
 		return errors.New("topic: its key is missing")
+	case g.Topic != nil && g.Function+g.Key+g.Answer != "":
+		return errors.New("topic: function, key and answer are for the app at url; who publishes does not deliver")
+	case g.URL != "" && !isHTTP(g.URL):
+		return errors.New("url: it has to begin with http:// or https://")
+	case g.Topic != nil && !isHTTP(g.Topic.Endpoint):
+		return errors.New("topic: its endpoint has to begin with http:// or https://")
 	}
 	return cmp.Or(
 		oneOf("answer", g.Answer, "outcome", "none"),

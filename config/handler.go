@@ -19,6 +19,8 @@ func (h *Handler) validate() error {
 	switch {
 	case h.URL == "":
 		return errors.New("url: it is missing")
+	case !isHTTP(h.URL):
+		return errors.New("url: it has to begin with http:// or https://")
 	case !slices.Contains([]string{"", "string", "binary"}, h.DataType):
 		return fmt.Errorf("dataType: %q is neither string nor binary", h.DataType)
 	}

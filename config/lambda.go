@@ -91,6 +91,11 @@ func (l *Lambda) validate() error {
 	return nil
 }
 
+// connectionHeaders say how requests are sent and where to, which a second one would make ambiguous.
+var connectionHeaders = []string{
+	"host", "connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
+}
+
 func (h *LambdaHTTP) validate() error {
 	switch {
 	case h.URL == "":
@@ -103,6 +108,8 @@ func (h *LambdaHTTP) validate() error {
 		switch {
 		case !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value):
 			return fmt.Errorf("http.headers: %q has a name or a value that cannot be sent", name)
+		case slices.Contains(connectionHeaders, strings.ToLower(name)):
+			return fmt.Errorf("http.headers: %s is the connection's to set", name)
 		case h.Sign != nil && (strings.EqualFold(name, "Authorization") || strings.HasPrefix(strings.ToLower(name), "x-amz-")):
 			return fmt.Errorf("http.headers: %s is the signature's to set", name)
 		}

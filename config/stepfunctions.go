@@ -26,6 +26,8 @@ func (l *Lambda) validateStepFunctions() error {
 		return errors.New("stateMachine: there is http, too: which of them is to be fired at?")
 	case machine && l.Invocation != "":
 		return errors.New("invocation: it is said of a function, and this is a state machine")
+	case machine && l.Destination != "":
+		return errors.New("destination: it is for records of a function, and this is a state machine")
 	case l.Execution != "" && l.Invocation != "":
 		return errors.New("execution: it is in an answer, and an asynchronous function gives none")
 	case machine && l.Qualifier != "":

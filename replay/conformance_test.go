@@ -133,6 +133,7 @@ var contenders = []contender{
 	},
 }
 
+// well answers as a server that is.
 func (c *contender) well() http.HandlerFunc {
 	if c.fine != nil {
 		return c.fine

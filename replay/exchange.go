@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -170,7 +171,18 @@ func (c *wireConn) told(op string, err error) error {
 }
 
 // isAtEnd reports whether all that came was read.
-func (c *wireConn) isAtEnd() bool { return c.r.Buffered() == 0 && len(c.early) == 0 }
+func (c *wireConn) isAtEnd() bool {
+	if c.r.Buffered() > 0 || len(c.early) > 0 {
+		return false
+	}
+	if _, ok := c.Conn.(*tls.Conn); !ok {
+		return true
+	}
+	// It may have read more from the network than it has given out. A read past its deadline gives no more than that.
+	_ = c.SetReadDeadline(longAgo)
+	_, err := c.Conn.Read(make([]byte, 1))
+	return errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(time.Time{}) == nil
+}
 
 // watch has the connection cut off when the request's context ends. Release reports whether it was not.
 func (x *directExchange) watch() (release func() (whole bool)) {

@@ -238,3 +238,62 @@ func withoutPorts(err error) string {
 		return r
 	}, err.Error())
 }
+
+// With TLS what nobody asked for may have been read from the network with the answer before it.
+func TestNoAnswerThatNobodyAskedForIsTakenWithTLS(t *testing.T) {
+	server := httptest.NewTLSServer(nil) // for its certificate
+	defer server.Close()
+	config := &tls.Config{Certificates: server.TLS.Certificates}
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	url := talker(t, func(raw net.Conn) {
+		together := &gathering{Conn: raw}
+		conn := tls.Server(together, config)
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+			return
+		}
+		together.hold = true
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		_, _ = io.WriteString(conn, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+		_, _ = raw.Write(together.held)
+		_, _ = io.Copy(io.Discard, raw)
+	})
+	url = strings.Replace(url, "http:", "https:", 1)
+	client := replay.NewHTTPClient(replay.HTTPOptions{TLS: &tls.Config{RootCAs: roots}})
+	defer client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // for what would wait for an answer in vain
+	defer cancel()
+	for range 3 {
+		answer, body, _, err := replay.Exchange(ctx, client, newRequest(t, "GET", url), nil)
+		if err != nil || answer.StatusCode != 200 || string(body) != "ok" {
+			t.Errorf("%+v %s %v", answer, body, err)
+		}
+	}
+	for range 3 {
+		answer, err := client.Do(newRequest(t, "GET", url).WithContext(ctx))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != 200 {
+			t.Errorf("%+v", answer)
+		}
+	}
+}
+
+// A gathering connection keeps what is written to it.
+type gathering struct {
+	net.Conn
+	hold bool
+	held []byte
+}
+
+func (g *gathering) Write(p []byte) (int, error) {
+	if !g.hold {
+		return g.Conn.Write(p)
+	}
+	g.held = append(g.held, p...)
+	return len(p), nil
+}

@@ -325,7 +325,7 @@ func (x *exchange) end(whole bool) {
 		return
 	}
 	x.over = true
-	if x.release() && whole && x.reuse && x.isSent() && x.conn.r.Buffered() == 0 {
+	if x.release() && whole && x.reuse && x.isSent() && x.conn.isAtEnd() {
 		x.wire.keep(x.conn)
 		return
 	}

@@ -218,8 +218,8 @@ func (g *EventGrid) setHeader(ctx context.Context, h http.Header) {
 	}
 }
 
-// answered says what an answer tells of the function. Only the host itself answers 202 or 500; others are of what
-// stands in front of it.
+// answered says what an answer tells of the function. Only the host itself answers 202, or 500 with anything but a page
+// for browsers; others are of what stands in front of it.
 func (g *EventGrid) answered(resp *http.Response, body []byte) (*capture.Outcome, error) {
 	says := strings.TrimSpace(string(body[:min(len(body), 2000)]))
 	failure := func(status capture.Status) *capture.Outcome {
@@ -230,7 +230,8 @@ func (g *EventGrid) answered(resp *http.Response, body []byte) (*capture.Outcome
 	switch code := resp.StatusCode; {
 	case code == http.StatusAccepted, code == http.StatusOK && g.opts.Topic != "":
 		return nil, nil
-	case code == http.StatusInternalServerError && g.opts.Topic == "":
+	case code == http.StatusInternalServerError && g.opts.Topic == "" &&
+		!strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html"):
 		out := failure(capture.StatusFunctionError)
 		if strings.HasPrefix(says, "Timeout value of ") {
 			out.Status = capture.StatusTimeout

@@ -172,6 +172,8 @@ func TestAnAnswerOfTheAppTellsTheOutcome(t *testing.T) {
 		{"the function took too long", sns("null", `"a"`),
 			func(int) (int, string) { return 500, "Timeout value of 00:05:00 was exceeded by function: Functions.f" }, "",
 			"timeout", 1},
+		{"an app that did not start", sns("null", `"a"`),
+			func(int) (int, string) { return 500, "<!DOCTYPE html><h1>HTTP Error 500.30</h1>" }, "", "transport_error", 1},
 		{"a wrong key", sns("null", `"a"`), status(401), "", setup, 1},
 		{"an address that may not", sns("null", `"a"`), status(403), "", setup, 1},
 		{"no such function", sns("null", `"a"`), status(404), "", setup, 1},
@@ -197,6 +199,12 @@ func TestAnAnswerOfTheAppTellsTheOutcome(t *testing.T) {
 				}
 				code, body := tt.answer(n)
 				n++
+				if strings.HasPrefix(body, "<") {
+					w.Header().Set("Content-Type", "text/html")
+					w.WriteHeader(code)
+					_, _ = io.WriteString(w, body)
+					return
+				}
 				http.Error(w, body, code)
 			})
 			g, err := NewEventGrid(EventGridOptions{URL: url + "/", Function: "f", Key: "hush"})

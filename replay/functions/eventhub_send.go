@@ -133,8 +133,14 @@ func hubIsBusy(err error) bool { return strings.Contains(err.Error(), "com.micro
 
 // told says what was attempted; the SDK's errors are of several lines.
 func (s *senders) told(what string, err error) error {
-	return fmt.Errorf("%s to event hub %s: %w", what, s.opts.Name, err)
+	return fmt.Errorf("%s to event hub %s: %w", what, s.opts.Name, oneLine{err})
 }
+
+// oneLine is an error whose text has no line ends.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return inOneLine(e.error) }
+func (e oneLine) Unwrap() error { return e.error }
 
 // take returns a connection for one firing, which keep or discard ends. It connects when it is first used.
 func (s *senders) take(ctx context.Context) (*sender, error) {

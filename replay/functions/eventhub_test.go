@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,9 @@ import (
 	"tandem/capture"
 	"tandem/replay/completion"
 )
+
+// Who owns targets closes those that are closers.
+var _ io.Closer = (*EventHub)(nil)
 
 // kinesis is an event of one shard with these partition keys and data; sequence numbers count from 1.
 func kinesis(pairs ...[2]string) *capture.Invocation {

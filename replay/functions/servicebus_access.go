@@ -92,7 +92,11 @@ func (a *busAccess) token(ctx context.Context, audience string) (busToken, error
 	case a.credential != nil:
 		t, err := a.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{busScope}})
 		if err != nil {
-			return busToken{}, fmt.Errorf("credentials for Service Bus: %w", err)
+			if ctx.Err() != nil {
+				return busToken{}, ctx.Err()
+			}
+			return busToken{}, setup("no token of Entra ID for Service Bus: log in with az login, or set AZURE_TENANT_ID, "+
+				"AZURE_CLIENT_ID and AZURE_CLIENT_SECRET: %s", inOneLine(err))
 		}
 		return busToken{"jwt", t.Token, t.ExpiresOn}, nil
 	case a.signature != "":

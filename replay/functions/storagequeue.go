@@ -268,7 +268,7 @@ func (q *Queue) setup(ctx context.Context, err error) error {
 	return &replay.SetupError{Err: err}
 }
 
-// brief is err without what the SDK adds: headers and XML of refusals, and URLs, which may hold keys.
+// brief is err in one line, without what the SDK adds: headers and XML of refusals, and URLs, which may hold keys.
 func brief(err error) string {
 	var response *azcore.ResponseError
 	var withURL *url.Error
@@ -278,7 +278,7 @@ func brief(err error) string {
 	case errors.As(err, &withURL):
 		return withURL.Err.Error()
 	}
-	return err.Error()
+	return inOneLine(err)
 }
 
 // outcome tells the fates, and what the function did in the first delivery of each message: Lambda, too, is fired
