@@ -1,7 +1,9 @@
 package functions
 
 import (
+	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -27,8 +29,8 @@ type HTTPOptions struct {
 
 // HTTP is a function with an HTTP trigger. It is safe for concurrent use.
 //
-// A 429 or 503 with Retry-After is a throttle, as the platform sends it; without, it is the function's own answer. A
-// 500 with an empty body is a function that threw.
+// A 429 or 503 with Retry-After is a throttle, as the platform sends it; without, or with JSON, it is the function's own
+// answer, which may have run, and is not fired again. A 500 with an empty body is a function that threw.
 type HTTP struct {
 	*httptrigger.Trigger
 	key    string
@@ -71,11 +73,17 @@ func (t *HTTP) Authorize(r *http.Request) error {
 	return t.tokens.authorize(r)
 }
 
+// isJSON tells the answers that a platform never gives: those of functions that refuse something themselves.
+func isJSON(contentType string) bool {
+	media, _, _ := mime.ParseMediaType(contentType)
+	return media == "application/json" || strings.HasSuffix(media, "+json")
+}
+
 // answered brings an answer to the neutral form.
 func (t *HTTP) answered(resp *http.Response, body []byte) (*capture.Outcome, error) {
 	after := resp.Header.Get("Retry-After")
 	refused := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable
-	if refused && after != "" {
+	if refused && after != "" && !isJSON(resp.Header.Get("Content-Type")) {
 		out := &capture.Outcome{
 			Status: capture.StatusThrottled, HTTP: capture.NewHTTPAnswer(resp.StatusCode, resp.Header, body),
 		}

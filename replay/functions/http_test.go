@@ -268,3 +268,32 @@ func TestTokensComeFromEntraID(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestAFunctionThatRefusesItselfIsNotFiredAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name, contentType, after string
+		throttled                bool
+	}{
+		{"the platform", "", "3", true},
+		{"the front end's page", "text/html", "3", true},
+		{"the function, in JSON", "application/json; charset=utf-8", "3", false},
+		{"the function, in problem details", "application/problem+json", "3", false},
+		{"nobody says when to come back", "", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := fireHTTP(t, HTTPOptions{}, func(w http.ResponseWriter, _ *http.Request) {
+				if tt.contentType != "" {
+					w.Header().Set("Content-Type", tt.contentType)
+				}
+				if tt.after != "" {
+					w.Header().Set("Retry-After", tt.after)
+				}
+				w.WriteHeader(http.StatusTooManyRequests)
+			})
+			var throttled *replay.ThrottledError
+			if errors.As(err, &throttled) != tt.throttled || !tt.throttled && (out == nil || out.HTTP.Status != 429) {
+				t.Errorf("%+v, %v", out, err)
+			}
+		})
+	}
+}
