@@ -29,7 +29,9 @@ type noise struct {
 type fieldNoise struct {
 	splits  [splits]int64
 	changes map[string]*changeCount
-	samples samples
+	// lastChange is the last name in the alphabet.
+	lastChange string
+	samples    samples
 }
 
 // A changeCount counts the trials whose four outcomes fall into two pairs, by what the change between the two looks
@@ -51,27 +53,42 @@ func (n *noise) add(function, id string, c calibrated) {
 			n.fields[f] = of
 		}
 		of.splits[d.split]++
-		if d.change[0] != d.change[1] { // else it has no direction
-			of.change(d.change[0], d.split == apart)
-			of.change(d.change[1], false)
+		for way, names := range d.changes {
+			for _, name := range names {
+				of.change(name, changeCount{apart: btoi(way == 0 && d.split == apart), all: 1})
+			}
 		}
 		of.samples.add(sample{trial: id, values: d.values, kind: d.kind})
 	}
 }
 
-func (f *fieldNoise) change(name string, isApart bool) {
+// change counts changes of one name. Of too many names it keeps the first ones of the alphabet: a name that is among
+// these in the end has been so all the time, so that its count does not depend on the order in which trials come.
+func (f *fieldNoise) change(name string, more changeCount) {
 	c := f.changes[name]
 	if c == nil {
 		if len(f.changes) >= maxChanges {
-			return
+			if name > f.lastChange {
+				return
+			}
+			delete(f.changes, f.lastChange)
 		}
 		c = new(changeCount)
 		f.changes[name] = c
+		f.lastChange = ""
+		for other := range f.changes {
+			f.lastChange = max(f.lastChange, other)
+		}
 	}
-	c.all++
-	if isApart {
-		c.apart++
+	c.apart += more.apart
+	c.all += more.all
+}
+
+func btoi(b bool) int64 {
+	if b {
+		return 1
 	}
+	return 0
 }
 
 func (n *noise) merge(o *noise) {
@@ -88,11 +105,7 @@ func (n *noise) merge(o *noise) {
 			f.splits[s] += count
 		}
 		for name, c := range g.changes {
-			if f.changes[name] == nil {
-				f.changes[name] = new(changeCount)
-			}
-			f.changes[name].apart += c.apart
-			f.changes[name].all += c.all
+			f.change(name, *c)
 		}
 		f.samples.merge(g.samples)
 	}
@@ -125,16 +138,16 @@ type finding struct {
 	noisy    bool // it disagrees with itself, on either side
 	kind     noiseKind
 	stateful bool // the second firing of an invocation is answered in another way than the first, on both sides alike
+	drifting bool // it is time, or a count that each side keeps for itself: what a second firing changes there is noise
 	// reproducible says that there are trials in which each side agrees with itself and not with the other.
 	reproducible bool
 	evidence     evidence
 	p            float64 // of the test that gave the evidence, or of the strongest one
 }
 
-// excused reports whether noise explains the field's differences. What a second firing changes is no noise, unless it
-// is the time.
+// excused reports whether noise explains the field's differences.
 func (f finding) excused() bool {
-	return f.noisy && f.evidence == noEvidence && (!f.stateful || f.kind == timeNoise)
+	return f.noisy && f.evidence == noEvidence && (!f.stateful || f.drifting)
 }
 
 // A noiseTest is one exact test of the hypothesis that the two sides draw a field from one distribution.
@@ -164,11 +177,12 @@ func (n *noise) judge() map[field]finding {
 	for key, f := range n.fields {
 		is := finding{noisy: f.isNoisy(), reproducible: f.splits[apart] > 0, p: 1}
 		is.stateful = is.noisy && f.isStateful()
-		if is.noisy && !key.form {
+		if is.noisy && key.of != forms {
 			is.kind = f.samples.kind()
+			is.drifting = is.kind == timeNoise || is.kind == counterNoise && !f.keepsStep()
 		}
 		found[key] = is
-		if is.noisy || key.form { // of the forms of values that are noisy
+		if is.noisy || key.of == forms { // of the forms of values that are noisy
 			tests = f.tests(key, tests)
 		}
 	}
@@ -195,14 +209,8 @@ func (n *noise) judge() map[field]finding {
 }
 
 func compareFields(a, b field) int {
-	form := func(f field) int {
-		if f.form {
-			return 1
-		}
-		return 0
-	}
 	return cmp.Or(cmp.Compare(a.function, b.function), cmp.Compare(a.path, b.path), cmp.Compare(a.effect, b.effect),
-		cmp.Compare(form(a), form(b)))
+		cmp.Compare(a.of, b.of))
 }
 
 // isNoisy reports whether either side was seen to disagree with itself.
@@ -215,6 +223,13 @@ func (f *fieldNoise) isNoisy() bool {
 func (f *fieldNoise) isStateful() bool {
 	byTurn, crossing := f.splits[inStep], f.splits[crosswise]
 	return upperTail(byTurn, byTurn+crossing, 0.5) < falseAlarms
+}
+
+// keepsStep reports whether the sides have the same value in the first firing and in the second in most of the trials.
+// Counts that do are counts of one thing. Others, such as sequence numbers, have been apart since something came in
+// another order on one side, and are in step by chance, if for a while: for trials that follow each other are alike there.
+func (f *fieldNoise) keepsStep() bool {
+	return 2*f.splits[inStep] > f.count(func(split) bool { return true })
 }
 
 // tests appends the tests of one noisy field that could be significant.
@@ -267,7 +282,7 @@ func (n *noise) report(found map[field]finding) []NoiseReport {
 	var list []NoiseReport
 	for key, f := range n.fields {
 		is := found[key]
-		if !is.noisy || key.form && is.evidence == noEvidence {
+		if !is.noisy || key.of == forms && is.evidence == noEvidence {
 			continue
 		}
 		r := NoiseReport{
@@ -275,9 +290,9 @@ func (n *noise) report(found map[field]finding) []NoiseReport {
 			Baseline:  f.count(func(s split) bool { return s.has(baselineSplit) }),
 			Candidate: f.count(func(s split) bool { return s.has(candidateSplit) }),
 			First:     f.count(func(s split) bool { return s.has(firstSplit) }),
-			P:         is.p, Evidence: string(is.evidence),
+			P:         is.p, Evidence: string(is.evidence), of: key.of,
 		}
-		if key.form {
+		if key.of == forms {
 			r.Kind = "form"
 		}
 		if r.Evidence == "" && !is.excused() {
@@ -288,7 +303,7 @@ func (n *noise) report(found map[field]finding) []NoiseReport {
 	slices.SortFunc(list, func(a, b NoiseReport) int {
 		return cmp.Or(cmp.Compare(b.First+b.Baseline+b.Candidate, a.First+a.Baseline+a.Candidate),
 			cmp.Compare(a.Function, b.Function), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Effect, b.Effect),
-			cmp.Compare(a.Kind, b.Kind))
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.of, b.of))
 	})
 	return list[:min(len(list), maxNoiseReports)]
 }

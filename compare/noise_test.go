@@ -228,6 +228,42 @@ func TestStateIsNoNoise(t *testing.T) {
 	}
 }
 
+func TestCountsThatEachSideKeepsForItselfAreNoise(t *testing.T) {
+	// The sides count on their own, each firing by one or two, so that they are in step for a while, and then are not.
+	var counts [2]int
+	drifting := func(r *rand.Rand, _ int, candidate, _ bool) string {
+		n := &counts[0]
+		if candidate {
+			n = &counts[1]
+		}
+		*n += 1 + r.IntN(2)
+		return fmt.Sprint(1000 + *n)
+	}
+	versions := func(share float64) source { // of one thing: 1, then 2
+		return func(_ *rand.Rand, trial int, candidate, second bool) string {
+			n := 1
+			if second {
+				n = 2
+			}
+			if candidate && float64(trial*7919%1000) < share*1000 {
+				n += 3
+			}
+			return fmt.Sprint(n)
+		}
+	}
+	for seed := range uint64(5) {
+		counts = [2]int{}
+		r := mustCompare(t, Options{}, calibratedRun(seed, 1000, map[string]source{"sequence": drifting, "version": versions(0)})...)
+		if r.Verdict != Inconclusive || r.Trials.Differed != 0 {
+			t.Errorf("seed %d: %s, %+v %+v", seed, r.Verdict, r.Trials, r.Clusters)
+		}
+	}
+	r := mustCompare(t, Options{}, calibratedRun(1, 1000, map[string]source{"version": versions(.02)})...)
+	if r.Verdict != Differs || r.Trials.Differed != 20 {
+		t.Errorf("%s: %+v", r.Verdict, r.Trials)
+	}
+}
+
 func TestNoiseThatLuckHidesIsNotParity(t *testing.T) {
 	// The first outcomes agree in all trials, and one second one does not.
 	once := func(_ *rand.Rand, trial int, candidate, second bool) string {
