@@ -64,15 +64,13 @@ func fieldOf(function string, d *Difference) field {
 
 // A disagreement is what a calibrated trial shows of one field in which not all four outcomes agree.
 type disagreement struct {
-	split  split
-	first  []*Difference     // of b1 and c1
-	path   string            // one of the field
-	values [4]*jsonval.Value // of b1, b2, c1 and c2 at one path of the field; nil where it is not known or not there
-	shown  [4]*jsonval.Value // the values whose forms values has
-	kind   Kind
-	// changes are from the one value to the other where the four fall into two pairs, and on the way back: each in words
-	// that other trials' changes may have in common with it.
-	changes [2][]string
+	split   split
+	first   []*Difference     // of b1 and c1
+	path    string            // one of the field
+	values  [4]*jsonval.Value // of b1, b2, c1 and c2 at one path of the field; nil where it is not known or not there
+	shown   [4]*jsonval.Value // the values whose forms values has
+	kind    Kind
+	changes []changeOfPair
 }
 
 // A calibrated trial is one whose targets were all fired at twice, with four outcomes that can be compared.
@@ -124,7 +122,7 @@ func (j *judge) calibrate(t *replay.Trial, made drafts, first *result) calibrate
 func (c calibrated) settle() {
 	for _, f := range c.sorted() { // a copy, so that no forms are taken of forms
 		d := c[f]
-		d.settleChange()
+		d.settleChanges()
 		if shapes, ok := d.forms(); ok && f.of == values {
 			f.of = forms
 			c[f] = shapes
@@ -149,10 +147,7 @@ func (d *disagreement) forms() (*disagreement, bool) {
 			of.split |= split(1) << bit
 		}
 	}
-	if from, to, ok := of.pairs(); ok {
-		a, b := forms[from].Text, forms[to].Text
-		of.changes = [2][]string{{a + " to " + b}, {b + " to " + a}}
-	}
+	of.settleChanges()
 	return of, of.split != 0
 }
 
@@ -185,29 +180,37 @@ func (d *disagreement) pairs() (from, to int, ok bool) {
 	return 0, 0, false
 }
 
-// settleChange names the change between the two values of a trial whose outcomes agree in pairs.
-func (d *disagreement) settleChange() {
+// A changeOfPair is something that two of the four have and the other two have not: a value, or that it came of theirs by
+// a change that can be named.
+type changeOfPair struct {
+	name  string
+	apart bool // the two are the candidate's
+}
+
+// settleChanges names what two of the four have.
+func (d *disagreement) settleChanges() {
+	for i, v := range d.values {
+		if v == nil || len(v.Elems) > 0 || len(v.Text) > maxSample {
+			continue
+		}
+		var like []int
+		for k, w := range d.values {
+			if w != nil && identical(*v, *w) {
+				like = append(like, k)
+			}
+		}
+		if len(like) == 2 && like[0] == i {
+			d.changes = append(d.changes, changeOfPair{"to " + v.String(), i == 2})
+		}
+	}
 	from, to, ok := d.pairs()
 	if !ok {
 		return
 	}
-	a, b := d.values[from], d.values[to]
-	there, back := changeOf(a, b), changeOf(b, a)
-	if there == back {
-		there, back = "", ""
+	there, back := changeOf(d.values[from], d.values[to]), changeOf(d.values[to], d.values[from])
+	if there != back { // else it has no direction
+		d.changes = append(d.changes, changeOfPair{there, d.split == apart}, changeOfPair{back, false})
 	}
-	d.changes = [2][]string{named(there, b), named(back, a)}
-}
-
-// named are the names of a change to a value.
-func named(change string, to *jsonval.Value) (names []string) {
-	if change != "" {
-		names = append(names, change)
-	}
-	if to != nil && len(to.Elems) == 0 && len(to.Text) <= maxSample {
-		names = append(names, "to "+to.String())
-	}
-	return names
 }
 
 // changeOf says what a change looks like, with its direction.
