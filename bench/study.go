@@ -65,6 +65,9 @@ func study(args []string) error {
 func percentages(f *flag.FlagSet, name, usage string, to *[]float64) {
 	f.Func(name, usage, func(text string) error {
 		*to = nil
+		if text == "" {
+			return nil
+		}
 		for one := range strings.SplitSeq(text, ",") {
 			n, err := strconv.ParseFloat(one, 64)
 			if err != nil || n < 0 || n > 100 {
@@ -235,6 +238,7 @@ func (o *studyOptions) clean(bases []base) []studyRun {
 		if kinds, err := f.noises(bases); s.level > 0 && err == nil && len(kinds) > 0 {
 			s.own = kinds[r.IntN(len(kinds))]
 		}
+		s.again = s.level == 0 && i%(2*len(o.levels)) == 0
 		runs[i] = s
 	}
 	return runs

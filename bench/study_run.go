@@ -70,7 +70,7 @@ type firing struct {
 	sequence          int
 }
 
-// outcome is what comes of firing at a base anew.
+// fire is what comes of firing at a base anew.
 func (b *base) fire(f firing) jsonval.Value {
 	text := b.outcome
 	if b.order != "" {
@@ -93,7 +93,7 @@ type studyRun struct {
 	own    noiseKind // of the field of the fault
 	share  float64   // of trials that have the fault
 	clean  bool      // the fault is left out, while its field may be noisy
-	again  bool      // process-order does not do again what it has done, as after a first firing
+	again  bool      // process-order does not do again what it did in the first firing
 }
 
 // firings are the four outcomes of a trial.

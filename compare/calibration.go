@@ -54,6 +54,11 @@ const (
 	forms                   // the forms of the values
 )
 
+func (f field) in(r respect) field {
+	f.of = r
+	return f
+}
+
 func fieldOf(function string, d *Difference) field {
 	f := field{function: function, path: pattern(d.Path), effect: d.Effect}
 	if d.Kind == Missing || d.Kind == Extra || d.Kind == Duplicate {

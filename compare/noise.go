@@ -230,7 +230,8 @@ func (n *noise) judge() map[field]finding {
 		}
 	}
 	slices.SortFunc(tests, func(a, b noiseTest) int {
-		return cmp.Or(cmp.Compare(a.p, b.p), compareFields(a.field, b.field), cmp.Compare(a.says, b.says))
+		return cmp.Or(cmp.Compare(a.p, b.p), compareFields(a.field, b.field), cmp.Compare(a.says, b.says),
+			cmp.Compare(a.n, b.n))
 	})
 	far := significant(tests)
 	for i, t := range tests {

@@ -125,6 +125,15 @@ func TestSidesThatAreAlikeDoNotDifferHoweverNoisy(t *testing.T) {
 	}
 }
 
+func TestAFreshValueThatIsThereAtTimesIsNoise(t *testing.T) {
+	for seed := range uint64(20) { // in some of these the first outcomes alone have one, both of them
+		r := mustCompare(t, Options{}, calibratedRun(seed, 200, map[string]source{"x": atTimes(.08, freshID)})...)
+		if r.Verdict != Inconclusive || r.Trials.Differed != 0 {
+			t.Fatalf("seed %d: %s, %+v, %+v", seed, r.Verdict, r.Trials, r.Clusters)
+		}
+	}
+}
+
 // faulty lets change touch the candidate's value in the given share of trials, the same ones in both firings.
 func faulty(s source, share float64, change func(value string) string) source {
 	return func(r *rand.Rand, trial int, candidate, second bool) string {

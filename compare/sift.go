@@ -21,7 +21,7 @@ func (j *judge) sift(t *replay.Trial, r result, four calibrated) result {
 		switch trial := four[f]; {
 		case d.ofRun: // it is no matter of chance in this trial
 			kept = append(kept, d)
-		case is.excused(), trial != nil && is.evidence != noEvidence && !is.shows(trial.split):
+		case is.excused(), !is.noisy && j.noise[f.in(presence)].noisy && !trial.complete(), trial != nil && is.evidence != noEvidence && !is.shows(trial.split):
 			explained = true
 		default:
 			d.Note = cmp.Or(is.note(), d.Note)
@@ -50,6 +50,10 @@ func (j *judge) sift(t *replay.Trial, r result, four calibrated) result {
 	}
 	return r
 }
+
+// complete reports whether all four outcomes have a value. Of what is there at times, values that differ between the sides
+// tell something only where each side has two that agree.
+func (d *disagreement) complete() bool { return d != nil && !slices.Contains(d.values[:], nil) }
 
 // sorted returns the fields of a trial in one order.
 func (c calibrated) sorted() []field {
