@@ -7,8 +7,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,20 +38,21 @@ func study(args []string) error {
 	f.BoolVar(&o.everyNoise, "every-noise", false, "give the field of a fault each kind of noise that it can have")
 	f.Uint64Var(&o.seed, "seed", 1, "of all that is drawn")
 	f.BoolVar(&o.verbose, "v", false, "tell every fault that is missed")
-	only := f.String("faults", "", "the faults with this in their names")
+	only := f.String("faults", "", "those whose names match the regular `expression`")
 	percentages(f, "noise", "levels of noise, in percent", &o.levels)
 	percentages(f, "hits", "shares of trials that have the fault, in percent", &o.shares)
 	asJSON := f.Bool("json", false, "print the figures as one JSON document")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	var chosen []fault
-	for _, one := range o.faults {
-		if strings.Contains(one.name, *only) {
-			chosen = append(chosen, one)
-		}
+	expression, err := regexp.Compile(*only)
+	if err != nil {
+		return err
 	}
-	o.faults = chosen
+	o.faults = slices.DeleteFunc(o.faults, func(one fault) bool { return !expression.MatchString(one.name) })
+	if len(o.faults) == 0 {
+		return fmt.Errorf("no fault is called %q", *only)
+	}
 	figures, err := o.run()
 	if err != nil {
 		return err
