@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,6 +28,7 @@ type studyOptions struct {
 	everyNoise        bool      // a fault's field is given every kind of noise that it can have, not one in turn
 	faults            []fault
 	seed              uint64
+	limit             time.Duration // after which no further run is begun; 0 for none
 	verbose           bool
 }
 
@@ -37,6 +39,7 @@ func study(args []string) error {
 	f.IntVar(&o.cleanRuns, "clean-runs", 1000, "runs without a fault")
 	f.BoolVar(&o.everyNoise, "every-noise", false, "give the field of a fault each kind of noise that it can have")
 	f.Uint64Var(&o.seed, "seed", 1, "of all that is drawn")
+	f.DurationVar(&o.limit, "for", 0, "begin no further run after this time, and print the figures of those that were")
 	f.BoolVar(&o.verbose, "v", false, "tell every fault that is missed")
 	only := f.String("faults", "", "those whose names match the regular `expression`")
 	percentages(f, "noise", "levels of noise, in percent", &o.levels)
@@ -117,16 +120,17 @@ type alarm struct {
 
 // figures are what a study finds.
 type figures struct {
-	Trials int            `json:"trials"`
-	Faults int            `json:"faults"`
-	Cells  []cellCount    `json:"cells"`
-	Missed []miss         `json:"missed"` // by tandem
-	False  []alarm        `json:"false"`  // of tandem
-	Clean  []cleanCount   `json:"clean"`
-	counts map[cell]count // Cells, while they are counted
-	alarms map[string]int
-	mu     sync.Mutex
-	opts   *studyOptions
+	Trials    int            `json:"trials"`
+	Faults    int            `json:"faults"`
+	Cells     []cellCount    `json:"cells"`
+	Missed    []miss         `json:"missed"` // by tandem
+	False     []alarm        `json:"false"`  // of tandem
+	Clean     []cleanCount   `json:"clean"`
+	counts    map[cell]count // Cells, while they are counted
+	alarms    map[string]int
+	cleanRuns int
+	mu        sync.Mutex
+	opts      *studyOptions
 }
 
 type cellCount struct {
@@ -167,7 +171,12 @@ func (o *studyOptions) run() (*figures, error) {
 	var group errgroup.Group
 	group.Go(func() error {
 		defer close(todo)
-		for i := range runs {
+		start := time.Now()
+		order := rand.New(rand.NewPCG(o.seed, 2)).Perm(len(runs)) // so that a part of them is a fair one
+		for _, i := range order {
+			if o.limit > 0 && time.Since(start) > o.limit {
+				break
+			}
 			todo <- &runs[i]
 		}
 		return nil
@@ -271,6 +280,9 @@ func (f *fault) noises(bases []base) ([]noiseKind, error) {
 func (f *figures) add(s *studyRun, answers map[string]said) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if s.clean {
+		f.cleanRuns++
+	}
 	for method, a := range answers {
 		if s.clean {
 			if a.differs {
@@ -306,8 +318,8 @@ func (f *figures) settle() {
 			}
 		}
 		f.Clean = append(f.Clean, cleanCount{
-			Method: method, Runs: f.opts.cleanRuns, Alarms: f.alarms[method],
-			Upper95: compare.UpperBound95(int64(f.alarms[method]), int64(f.opts.cleanRuns)),
+			Method: method, Runs: f.cleanRuns, Alarms: f.alarms[method],
+			Upper95: compare.UpperBound95(int64(f.alarms[method]), int64(f.cleanRuns)),
 		})
 	}
 }
