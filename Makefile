@@ -35,6 +35,7 @@ test: $(PEERS)
 	$(if $(NODE),,@echo "no Node here: the tests against azurite, fauxqs and Event Hubs are left out")
 	@test -d $(RIC) || echo "no Node runtime for Lambda: the tests with it are left out; they take cmake and libtool"
 	$(GO) test $(RACE) $(TAGS) -timeout 20m ./...
+	cd bench && $(GO) test $(RACE) ./...
 
 fixtures/peers/node_modules: fixtures/peers/package-lock.json
 	cd fixtures/peers && npm_config_nodedir=$(NODEDIR) npm ci --no-audit --no-fund
@@ -48,10 +49,11 @@ lint:
 	$(GO) mod tidy -diff
 	cd bench && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./... && $(GO) mod tidy -diff
 
-## bench: benchmarks, with allocations; then tandem beside vegeta and the AWS SDK, at one server
+## bench: benchmarks, with allocations; then tandem beside vegeta and the AWS SDK, at one server; then what compare
+## finds and what it takes for noise, beside Diffy's method and plain equality
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
-	cd bench && $(GO) build -o ../bin/bench . && ../bin/bench
+	cd bench && $(GO) build -o ../bin/bench . && ../bin/bench && ../bin/bench study
 
 ## soak: the long runs: a hundred kills, a million invocations
 soak: build

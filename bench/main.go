@@ -4,6 +4,9 @@
 // Every contender is a process of its own, so that its CPU time and its memory are its own, and all of them are run in
 // turns, several times, because what else the machine does changes from minute to minute. Only ratios within one run
 // mean anything.
+//
+// "bench study" is about something else: what tandem finds of the faults that a port may have, and what it takes for a
+// fault where there is but noise, beside two other ways to compare.
 package main
 
 import (
@@ -22,6 +25,8 @@ func main() {
 func run(args []string) error {
 	if len(args) > 0 {
 		switch job := args[0]; job {
+		case "study":
+			return study(args[1:])
 		case "server":
 			return serve()
 		case "vegeta", "tandem", "sdk", "invoke", "pace":

@@ -38,25 +38,44 @@ func (s split) disagreeing() int { return bits.OnesCount8(uint8(s)) }
 
 func (s split) has(t split) bool { return s&t != 0 }
 
-// A field is a place in the outcomes of one function, with * for what varies from trial to trial.
+// A field is a place in the outcomes of one function, with * for what varies from trial to trial, in one respect. What is
+// there at times and at times not has noise in that, and none in its values if these are always the same.
 type field struct {
 	function, path, effect string
-	form                   bool // it is not about the values there, but about their form
+	of                     respect
+}
+
+// A respect is what a field is about.
+type respect byte
+
+const (
+	values   respect = iota // the values there, of outcomes that have one
+	presence                // whether something is there, and how often
+	forms                   // the forms of the values
+)
+
+func (f field) in(r respect) field {
+	f.of = r
+	return f
 }
 
 func fieldOf(function string, d *Difference) field {
-	return field{function: function, path: pattern(d.Path), effect: d.Effect}
+	f := field{function: function, path: pattern(d.Path), effect: d.Effect}
+	if d.Kind == Missing || d.Kind == Extra || d.Kind == Duplicate {
+		f.of = presence
+	}
+	return f
 }
 
 // A disagreement is what a calibrated trial shows of one field in which not all four outcomes agree.
 type disagreement struct {
-	split  split
-	first  []*Difference     // of b1 and c1
-	path   string            // one of the field
-	values [4]*jsonval.Value // of b1, b2, c1 and c2 at one path of the field; nil where it is not known or not there
-	shown  [4]*jsonval.Value // the values whose forms values has
-	kind   Kind
-	change [2]string // from the one to the other where the four fall into two pairs: its cause, and that of the way back
+	split   split
+	first   []*Difference     // of b1 and c1
+	path    string            // one of the field
+	values  [4]*jsonval.Value // of b1, b2, c1 and c2 at one path of the field; nil where it is not known or not there
+	shown   [4]*jsonval.Value // the values whose forms values has
+	kind    Kind
+	changes []changeOfPair
 }
 
 // A calibrated trial is one whose targets were all fired at twice, with four outcomes that can be compared.
@@ -65,39 +84,55 @@ type calibrated map[field]*disagreement
 // The outcomes of each pair, as indexes into b1, b2, c1, c2, in the order of the bits of a split.
 var pairsOfFour = [...][2]int{{0, 1}, {2, 3}, {0, 2}, {1, 3}, {0, 3}, {1, 2}}
 
+// ofFour names a trial's outcomes: b1, b2, c1 and c2.
+func (j *judge) ofFour() [4]string {
+	return [4]string{j.baseline, j.baseline + second, j.candidate, j.candidate + second}
+}
+
 // calibrate compares all pairs of a trial's four outcomes. First is what comparing the first two has found. It returns
 // nil where the trial does not have four outcomes that can be compared.
-func (j *judge) calibrate(t *replay.Trial, first *result) calibrated {
-	names := [4]string{j.baseline, j.baseline + second, j.candidate, j.candidate + second}
-	if t.Outcomes[names[1]] == nil || t.Outcomes[names[3]] == nil || first.class != matched && first.class != differed {
+func (j *judge) calibrate(t *replay.Trial, made drafts, first *result) calibrated {
+	if made == nil || first.class != matched && first.class != differed {
 		return nil
 	}
+	names := j.ofFour()
+	like := made.alike(t, names)
 	found := make(calibrated)
 	unused := newTally(len(j.rules.rules))
+	known := map[[2]int]*result{{like[0], like[2]}: first}
 	for bit, pair := range pairsOfFour {
-		differences := first.differences
-		if split(1)<<bit != firstSplit {
-			r := j.between(t, names[pair[0]], names[pair[1]], unused)
-			if r.class != matched && r.class != differed {
-				return nil
-			}
-			differences = r.differences
+		if like[pair[0]] == like[pair[1]] && split(1)<<bit != firstSplit {
+			continue // x against x is parity
 		}
-		for i := range differences {
-			if differences[i].Note != "" {
-				continue // what is known from other trials is no matter of these four
+		key := [2]int{like[pair[0]], like[pair[1]]}
+		r := known[key]
+		if r == nil {
+			of := j.between(t, made, names[pair[0]], names[pair[1]], unused)
+			r, known[key] = &of, &of
+		}
+		if r.class != matched && r.class != differed {
+			return nil
+		}
+		for i := range r.differences {
+			if !r.differences[i].ofRun {
+				found.note(t.Function, split(1)<<bit, pair, &r.differences[i])
 			}
-			found.note(t.Function, split(1)<<bit, pair, &differences[i])
 		}
 	}
-	for f, d := range found {
-		d.settleChange(d.values)
-		if forms, ok := d.forms(); ok {
-			f.form = true
-			found[f] = forms
-		}
-	}
+	found.settle()
 	return found
+}
+
+// settle names the changes, and adds what the forms of values show.
+func (c calibrated) settle() {
+	for _, f := range c.sorted() { // a copy, so that no forms are taken of forms
+		d := c[f]
+		d.settleChanges()
+		if shapes, ok := d.forms(); ok && f.of == values {
+			f.of = forms
+			c[f] = shapes
+		}
+	}
 }
 
 // forms is the disagreement of the forms of four texts or numbers. Ok is false where all forms agree, or not all four
@@ -117,7 +152,7 @@ func (d *disagreement) forms() (*disagreement, bool) {
 			of.split |= split(1) << bit
 		}
 	}
-	of.settleChange(forms)
+	of.settleChanges()
 	return of, of.split != 0
 }
 
@@ -139,18 +174,48 @@ func (c calibrated) note(function string, bit split, pair [2]int, d *Difference)
 	}
 }
 
-// settleChange names the change between the two values of a trial whose outcomes agree in pairs.
-func (d *disagreement) settleChange(values [4]*jsonval.Value) {
-	from, to := 0, 0
+// pairs tells one outcome of each pair where the four fall into two.
+func (d *disagreement) pairs() (from, to int, ok bool) {
 	switch d.split {
 	case apart:
-		to = 2
+		return 0, 2, true
 	case inStep, crosswise:
-		to = 1
-	default:
+		return 0, 1, true
+	}
+	return 0, 0, false
+}
+
+// A changeOfPair is something that two of the four have and the other two have not: a value, or that it came of theirs by
+// a change that can be named.
+type changeOfPair struct {
+	name  string
+	apart bool // the two are the candidate's
+}
+
+// settleChanges names what two of the four have.
+func (d *disagreement) settleChanges() {
+	for i, v := range d.values {
+		if v == nil || len(v.Elems) > 0 || len(v.Text) > maxSample {
+			continue
+		}
+		var like []int
+		for k, w := range d.values {
+			if w != nil && identical(*v, *w) {
+				like = append(like, k)
+			}
+		}
+		if len(like) == 2 && like[0] == i {
+			d.changes = append(d.changes, changeOfPair{"to " + v.String(), i == 2})
+		}
+	}
+	from, to, ok := d.pairs()
+	if !ok {
 		return
 	}
-	d.change = [2]string{changeOf(values[from], values[to]), changeOf(values[to], values[from])}
+	there, back := changeOf(d.values[from], d.values[to]), changeOf(d.values[to], d.values[from])
+	if there != back { // else it has no direction
+		d.changes = append(d.changes, changeOfPair{there, d.split == apart}, changeOfPair{back, false})
+	}
 }
 
 // changeOf says what a change looks like, with its direction.

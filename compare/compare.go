@@ -136,8 +136,9 @@ func (c *comparison) pass(ctx context.Context) (*findings, error) {
 	var seen aliasFilter
 	f.ids.NextPass()
 	sums, err := c.each(ctx, func(t *replay.Trial, sum *summary) []aliasPair {
-		r := c.judge.compare(t, sum.tally)
-		four := c.judge.calibrate(t, &r)
+		made := c.judge.drafts(t)
+		r := c.judge.compareDrafts(t, made, sum.tally)
+		four := c.judge.calibrate(t, made, &r)
 		if four != nil {
 			sum.noise.add(t.Function, trialID(t), four)
 			sum.twice++

@@ -32,6 +32,8 @@ type Difference struct {
 	Key string
 	// Note explains what the values do not show.
 	Note string
+	// ofRun says that only the run as a whole shows it, not the outcomes of the trial.
+	ofRun bool
 	// Also are further places in the trial with the same disagreement, and its consequences.
 	Also  []string
 	hints []string // of what happened to the list that the place is in

@@ -3,6 +3,7 @@ package compare
 import (
 	"cmp"
 	"slices"
+	"sort"
 
 	"gonum.org/v1/gonum/mathext"
 )
@@ -29,11 +30,13 @@ type noise struct {
 type fieldNoise struct {
 	splits  [splits]int64
 	changes map[string]*changeCount
-	samples samples
+	// lastChange is the last name in the alphabet.
+	lastChange string
+	samples    samples
 }
 
-// A changeCount counts the trials whose four outcomes fall into two pairs, by what the change between the two looks
-// like. Apart: from the baseline's pair to the candidate's. All: from either to the other, whoever has them.
+// A changeCount counts the trials in which two of the four outcomes have something that the other two have not. Apart: the
+// candidate's two. All: any two.
 type changeCount struct{ apart, all int64 }
 
 func newNoise() *noise { return &noise{make(map[field]*fieldNoise), make(map[string]int64)} }
@@ -51,27 +54,40 @@ func (n *noise) add(function, id string, c calibrated) {
 			n.fields[f] = of
 		}
 		of.splits[d.split]++
-		if d.change[0] != d.change[1] { // else it has no direction
-			of.change(d.change[0], d.split == apart)
-			of.change(d.change[1], false)
+		for _, c := range d.changes {
+			of.change(c.name, changeCount{apart: btoi(c.apart), all: 1})
 		}
 		of.samples.add(sample{trial: id, values: d.values, kind: d.kind})
 	}
 }
 
-func (f *fieldNoise) change(name string, isApart bool) {
+// change counts changes of one name. Of too many names it keeps the first ones of the alphabet: a name that is among
+// these in the end has been so all the time, so that its count does not depend on the order in which trials come.
+func (f *fieldNoise) change(name string, more changeCount) {
 	c := f.changes[name]
 	if c == nil {
 		if len(f.changes) >= maxChanges {
-			return
+			if name > f.lastChange {
+				return
+			}
+			delete(f.changes, f.lastChange)
 		}
 		c = new(changeCount)
 		f.changes[name] = c
+		f.lastChange = ""
+		for other := range f.changes {
+			f.lastChange = max(f.lastChange, other)
+		}
 	}
-	c.all++
-	if isApart {
-		c.apart++
+	c.apart += more.apart
+	c.all += more.all
+}
+
+func btoi(b bool) int64 {
+	if b {
+		return 1
 	}
+	return 0
 }
 
 func (n *noise) merge(o *noise) {
@@ -88,11 +104,7 @@ func (n *noise) merge(o *noise) {
 			f.splits[s] += count
 		}
 		for name, c := range g.changes {
-			if f.changes[name] == nil {
-				f.changes[name] = new(changeCount)
-			}
-			f.changes[name].apart += c.apart
-			f.changes[name].all += c.all
+			f.change(name, *c)
 		}
 		f.samples.merge(g.samples)
 	}
@@ -125,24 +137,67 @@ type finding struct {
 	noisy    bool // it disagrees with itself, on either side
 	kind     noiseKind
 	stateful bool // the second firing of an invocation is answered in another way than the first, on both sides alike
+	drifting bool // it is time, or a count that each side keeps for itself: what a second firing changes there is noise
 	// reproducible says that there are trials in which each side agrees with itself and not with the other.
 	reproducible bool
 	evidence     evidence
 	p            float64 // of the test that gave the evidence, or of the strongest one
 }
 
-// excused reports whether noise explains the field's differences. What a second firing changes is no noise, unless it
-// is the time.
+// excused reports whether noise explains the field's differences.
 func (f finding) excused() bool {
-	return f.noisy && f.evidence == noEvidence && (!f.stateful || f.kind == timeNoise)
+	return f.noisy && f.evidence == noEvidence && (!f.stateful || f.drifting)
 }
 
-// A noiseTest is one exact test of the hypothesis that the two sides draw a field from one distribution.
+// A noiseTest is one exact test of the hypothesis that the two sides draw a field from one distribution: that of n
+// trials no more than by chance are the k that it looks for.
 type noiseTest struct {
-	field field
-	says  evidence
-	p     float64
+	field  field
+	says   evidence
+	k, n   int64
+	chance float64
+	sides  float64
+	p      float64
 }
+
+func (t *noiseTest) pOf(k int64) float64 { return min(t.sides*upperTail(k, t.n, t.chance), 1) }
+
+// attains is the chance that the test's p is level or less. It is less than level, because p takes but a few values.
+func (t *noiseTest) attains(level float64) float64 {
+	k := sort.Search(int(t.n)+1, func(k int) bool { return t.pOf(int64(k)) <= level })
+	if k > int(t.n) {
+		return 0
+	}
+	return t.pOf(int64(k))
+}
+
+// significant is how many of the tests, which are sorted by p, are: those up to the last one at whose p no more than its
+// share of all would be expected by chance.
+func significant(tests []noiseTest) int {
+	last := sort.Search(len(tests), func(i int) bool { return tests[i].p > falseAlarms })
+	for i := last - 1; i >= 0; i-- {
+		allowed := falseAlarms * float64(i+1)
+		if tests[i].p*float64(len(tests)) <= allowed {
+			return i + 1
+		}
+		if i >= maxAttained {
+			continue
+		}
+		expected := 0.
+		for j := range tests {
+			if expected += tests[j].attains(tests[i].p); expected > allowed {
+				break
+			}
+		}
+		if expected <= allowed {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// maxAttained bounds the tests for which is reckoned what all others attain, as that takes time for each pair of them.
+const maxAttained = 200
 
 // judge decides for every field whether it differs by more than noise.
 //
@@ -152,41 +207,39 @@ type noiseTest struct {
 //     (McNemar's test, exact);
 //   - of the trials in which two outcomes agree and the other two do so too, or do not with any, the two are of one
 //     side in one of three;
-//   - and where a change has a direction, in one of six from the baseline's pair to the candidate's;
+//   - where two outcomes have something that the others have not, the two are the candidate's in one of six;
 //   - each side disagrees with itself as often as the other (McNemar's test, exact, two-sided).
 //
 // All tests of a run together are held to [falseAlarms] by the procedure of Benjamini and Hochberg (Controlling the
-// False Discovery Rate, J. R. Statist. Soc. B 57, 1995). Tests that could not be significant whatever they showed are
-// left out first (Tarone, A Modified Bonferroni Method for Discrete Data, Biometrics 46, 1990).
+// False Discovery Rate, J. R. Statist. Soc. B 57, 1995), with what each test can attain in place of the level (Heyse, A
+// False Discovery Rate Procedure for Categorical Data, in: Recent Advances in Biostatistics, 2011): of few trials, it is
+// far less.
 func (n *noise) judge() map[field]finding {
 	found := make(map[field]finding, len(n.fields))
 	var tests []noiseTest
 	for key, f := range n.fields {
 		is := finding{noisy: f.isNoisy(), reproducible: f.splits[apart] > 0, p: 1}
 		is.stateful = is.noisy && f.isStateful()
-		if is.noisy && !key.form {
+		if is.noisy && key.of != forms {
 			is.kind = f.samples.kind()
+			is.drifting = is.kind == timeNoise || is.kind == counterNoise && !f.keepsStep()
 		}
 		found[key] = is
-		if is.noisy || key.form { // of the forms of values that are noisy
+		if is.noisy || key.of == forms { // of the forms of values that are noisy
 			tests = f.tests(key, tests)
 		}
 	}
 	slices.SortFunc(tests, func(a, b noiseTest) int {
-		return cmp.Or(cmp.Compare(a.p, b.p), compareFields(a.field, b.field), cmp.Compare(a.says, b.says))
+		return cmp.Or(cmp.Compare(a.p, b.p), compareFields(a.field, b.field), cmp.Compare(a.says, b.says),
+			cmp.Compare(a.n, b.n))
 	})
-	significant := 0
-	for i, t := range tests {
-		if t.p <= falseAlarms*float64(i+1)/float64(len(tests)) {
-			significant = i + 1
-		}
-	}
+	far := significant(tests)
 	for i, t := range tests {
 		is := found[t.field]
 		if is.p > t.p {
 			is.p = t.p
 		}
-		if i < significant && is.evidence == noEvidence {
+		if i < far && is.evidence == noEvidence {
 			is.evidence = t.says
 		}
 		found[t.field] = is
@@ -195,14 +248,8 @@ func (n *noise) judge() map[field]finding {
 }
 
 func compareFields(a, b field) int {
-	form := func(f field) int {
-		if f.form {
-			return 1
-		}
-		return 0
-	}
 	return cmp.Or(cmp.Compare(a.function, b.function), cmp.Compare(a.path, b.path), cmp.Compare(a.effect, b.effect),
-		cmp.Compare(form(a), form(b)))
+		cmp.Compare(a.of, b.of))
 }
 
 // isNoisy reports whether either side was seen to disagree with itself.
@@ -220,12 +267,20 @@ func (f *fieldNoise) isStateful() bool {
 	return upperTail(byTurn, byTurn+crossing, 0.5) < falseAlarms
 }
 
+// keepsStep reports whether the sides have the same value in the first firing and in the second in most of the trials.
+// Counts that do are counts of one thing. Others, such as sequence numbers, have been apart since something came in
+// another order on one side, and are in step by chance, if for a while: for trials that follow each other are alike there.
+func (f *fieldNoise) keepsStep() bool {
+	return 2*f.splits[inStep] > f.count(func(split) bool { return true })
+}
+
 // tests appends the tests of one noisy field that could be significant.
 func (f *fieldNoise) tests(key field, to []noiseTest) []noiseTest {
 	add := func(says evidence, k, n int64, chance, sides float64) {
-		least := sides * upperTail(n, n, chance)
-		if n > 0 && least <= falseAlarms {
-			to = append(to, noiseTest{key, says, min(sides*upperTail(k, n, chance), 1)})
+		t := noiseTest{field: key, says: says, k: k, n: n, chance: chance, sides: sides}
+		if n > 0 && t.pOf(n) <= falseAlarms { // else it could not be significant whatever it showed
+			t.p = t.pOf(k)
+			to = append(to, t)
 		}
 	}
 	across := f.count(func(s split) bool { return s.has(firstSplit) && !s.has(baselineSplit) })
@@ -270,7 +325,7 @@ func (n *noise) report(found map[field]finding) []NoiseReport {
 	var list []NoiseReport
 	for key, f := range n.fields {
 		is := found[key]
-		if !is.noisy || key.form && is.evidence == noEvidence {
+		if !is.noisy || key.of == forms && is.evidence == noEvidence {
 			continue
 		}
 		r := NoiseReport{
@@ -278,9 +333,9 @@ func (n *noise) report(found map[field]finding) []NoiseReport {
 			Baseline:  f.count(func(s split) bool { return s.has(baselineSplit) }),
 			Candidate: f.count(func(s split) bool { return s.has(candidateSplit) }),
 			First:     f.count(func(s split) bool { return s.has(firstSplit) }),
-			P:         is.p, Evidence: string(is.evidence),
+			P:         is.p, Evidence: string(is.evidence), of: key.of,
 		}
-		if key.form {
+		if key.of == forms {
 			r.Kind = "form"
 		}
 		if r.Evidence == "" && !is.excused() {
@@ -291,7 +346,7 @@ func (n *noise) report(found map[field]finding) []NoiseReport {
 	slices.SortFunc(list, func(a, b NoiseReport) int {
 		return cmp.Or(cmp.Compare(b.First+b.Baseline+b.Candidate, a.First+a.Baseline+a.Candidate),
 			cmp.Compare(a.Function, b.Function), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Effect, b.Effect),
-			cmp.Compare(a.Kind, b.Kind))
+			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.of, b.of))
 	})
 	return list[:min(len(list), maxNoiseReports)]
 }

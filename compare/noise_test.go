@@ -125,6 +125,15 @@ func TestSidesThatAreAlikeDoNotDifferHoweverNoisy(t *testing.T) {
 	}
 }
 
+func TestAFreshValueThatIsThereAtTimesIsNoise(t *testing.T) {
+	for seed := range uint64(20) { // in some of these the first outcomes alone have one, both of them
+		r := mustCompare(t, Options{}, calibratedRun(seed, 200, map[string]source{"x": atTimes(.08, freshID)})...)
+		if r.Verdict != Inconclusive || r.Trials.Differed != 0 {
+			t.Fatalf("seed %d: %s, %+v, %+v", seed, r.Verdict, r.Trials, r.Clusters)
+		}
+	}
+}
+
 // faulty lets change touch the candidate's value in the given share of trials, the same ones in both firings.
 func faulty(s source, share float64, change func(value string) string) source {
 	return func(r *rand.Rand, trial int, candidate, second bool) string {
@@ -158,6 +167,17 @@ func TestFaultsAreFoundUnderNoise(t *testing.T) {
 			faulty(disturbed(.2), .02, func(v string) string { return `"` + v + `"` }), "/body/some"},
 		{"a lost value in 2 % of trials in such a field", "some",
 			faulty(disturbed(.2), .02, func(string) string { return "" }), "/body/some"},
+		{"another value in 1 % of trials, where there is one at times", "note",
+			faulty(atTimes(.6, steadyTotal), .01, func(v string) string {
+				if v == "" {
+					return v
+				}
+				return v + "0"
+			}), "/body/note"},
+		{"a lost value in 4 % of trials where there is none at times", "note",
+			faulty(atTimes(.89, steadyTotal), .04, func(string) string { return "" }), "/body/note"},
+		{"a value that is none of the set, in 2 % of trials", "node",
+			faulty(oneOf("1", "2", "3"), .02, func(string) string { return "4" }), "/body/node"},
 		{"a constant where the baseline has fresh IDs", "id", constant(`"00000000-0000-4000-a000-000000000000"`), "/body/id"},
 		{"IDs of another form", "id", func(r *rand.Rand, trial int, candidate, second bool) string {
 			id := freshID(r, trial, candidate, second)
@@ -236,6 +256,88 @@ func TestStateThatBothSidesKeepAlikeIsParity(t *testing.T) {
 		r := mustCompare(t, Options{}, calibratedRun(1, trials, map[string]source{"state": state})...)
 		if r.Verdict != Parity || r.Trials.Matched != int64(trials) || len(r.Noise) != 1 || len(r.Proposals) != 0 {
 			t.Errorf("%d trials: %s: %+v, %+v", trials, r.Verdict, r.Trials, r.Noise)
+		}
+	}
+}
+
+func TestCountsThatEachSideKeepsForItselfAreNoise(t *testing.T) {
+	// The sides count on their own, each firing by one or two, so that they are in step for a while, and then are not.
+	var counts [2]int
+	drifting := func(r *rand.Rand, _ int, candidate, _ bool) string {
+		n := &counts[0]
+		if candidate {
+			n = &counts[1]
+		}
+		*n += 1 + r.IntN(2)
+		return fmt.Sprint(1000 + *n)
+	}
+	versions := func(share float64) source { // of one thing: 1, then 2
+		return func(_ *rand.Rand, trial int, candidate, second bool) string {
+			n := 1
+			if second {
+				n = 2
+			}
+			if candidate && float64(trial*7919%1000) < share*1000 {
+				n += 3
+			}
+			return fmt.Sprint(n)
+		}
+	}
+	for seed := range uint64(5) {
+		counts = [2]int{}
+		r := mustCompare(t, Options{}, calibratedRun(seed, 1000, map[string]source{"sequence": drifting, "version": versions(0)})...)
+		if r.Verdict != Inconclusive || r.Trials.Differed != 0 {
+			t.Errorf("seed %d: %s, %+v %+v", seed, r.Verdict, r.Trials, r.Clusters)
+		}
+	}
+	r := mustCompare(t, Options{}, calibratedRun(1, 1000, map[string]source{"version": versions(.02)})...)
+	if r.Verdict != Differs || r.Trials.Differed != 20 {
+		t.Errorf("%s: %+v", r.Verdict, r.Trials)
+	}
+}
+
+func TestWritesToOneKeyThatComeInAnyOrderAreNoise(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 4))
+	run := func(candidate func(swap bool) bool) *Report {
+		var lines []string
+		for i := range 300 {
+			outcome := func(swap bool) string {
+				a, b := "1", "2"
+				if swap {
+					a, b = b, a
+				}
+				const put = `{"kind":"object.put","resource":"r","key":"k","body":{"json":%s}}`
+				return `{"status":"ok","effects":[` + fmt.Sprintf(put+","+put, a, b) + `]}`
+			}
+			any := func() bool { return r.IntN(2) == 0 }
+			lines = append(lines, fmt.Sprintf(`{"invocation":"i%03d","function":"f","outcomes":{"lambda":%s,"lambda#2":%s,`+
+				`"functions":%s,"functions#2":%s}}`, i, outcome(any()), outcome(any()), outcome(candidate(any())), outcome(candidate(any()))))
+		}
+		return mustCompare(t, Options{}, lines...)
+	}
+	if got := run(func(swap bool) bool { return swap }); got.Verdict != Inconclusive || got.Trials.Differed != 0 {
+		t.Errorf("any order on both sides: %s, %+v %+v", got.Verdict, got.Trials, got.Clusters)
+	}
+	if got := run(func(bool) bool { return false }); got.Verdict != Differs {
+		t.Errorf("any order, where the candidate has one: %s, %+v", got.Verdict, got.Trials)
+	}
+}
+
+// TestWhatATestAttainsIsNoMoreThanItsLevel holds the exact tests to what they promise, for all outcomes that they have.
+func TestWhatATestAttainsIsNoMoreThanItsLevel(t *testing.T) {
+	for _, chance := range []float64{1. / 2, 1. / 3, 1. / 6} {
+		for n := range int64(60) {
+			one := noiseTest{n: n, chance: chance, sides: 1}
+			for _, level := range []float64{1e-3, 1e-5, 1e-7} {
+				attained := one.attains(level)
+				k := int64(0)
+				for k <= n && one.pOf(k) > level {
+					k++
+				}
+				if want := 0.; attained > level || k <= n && attained != one.pOf(k) || k > n && attained != want {
+					t.Errorf("n %d, chance %.2f, level %g: %g", n, chance, level, attained)
+				}
+			}
 		}
 	}
 }

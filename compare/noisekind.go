@@ -113,6 +113,8 @@ func (s samples) kind() noiseKind {
 		return timeNoise
 	case every(all, isText(hashForm.MatchString)):
 		return hashNoise
+	case len(s) >= minFresh && every(all, isCount) && s.grows(): // which numbers that are close may do by chance
+		return counterNoise
 	case every(all, func(v jsonval.Value) bool { return v.Kind == jsonval.Number }) && s.widest() <= closeNumbers:
 		return numberNoise
 	case samePick(baseline, candidate):

@@ -132,6 +132,8 @@ type NoiseReport struct {
 	// P is the smallest p-value of the field's tests, and Evidence what they found; "" when noise explains the field.
 	P        float64 `json:"p"`
 	Evidence string  `json:"evidence,omitempty"`
+
+	of respect // in which the field is noisy
 }
 
 // A RuleReport says what one rule did.

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"slices"
 
 	"tandem/capture/jsonval"
@@ -18,22 +19,22 @@ func (j *judge) sift(t *replay.Trial, r result, four calibrated) result {
 		f := fieldOf(t.Function, &d)
 		is := j.noise[f]
 		switch trial := four[f]; {
-		case d.Note != "": // it is no matter of chance
+		case d.ofRun: // it is no matter of chance in this trial
 			kept = append(kept, d)
-		case is.excused(), trial != nil && is.evidence != noEvidence && !is.shows(trial.split):
+		case is.excused(), !is.noisy && j.noise[f.in(presence)].noisy && !trial.complete(), trial != nil && is.evidence != noEvidence && !is.shows(trial.split):
 			explained = true
 		default:
-			d.Note = is.note()
+			d.Note = cmp.Or(is.note(), d.Note)
 			kept = append(kept, d)
 		}
 	}
 	for _, f := range four.sorted() {
 		trial, is := four[f], j.noise[f]
 		switch {
-		case is.stateful && trial.split == inStep && is.kind != timeNoise: // both turns agree
+		case is.stateful && !is.drifting && trial.split == inStep: // both turns agree
 		case is.evidence == noEvidence || !is.shows(trial.split):
-			explained = explained || !f.form && is.noisy
-		case f.form || len(trial.first) == 0:
+			explained = explained || f.of != forms && is.noisy
+		case f.of == forms || len(trial.first) == 0:
 			if d := is.difference(f, trial); !slices.ContainsFunc(kept, func(k Difference) bool { return k.Path == d.Path }) {
 				kept = append(kept, d)
 			}
@@ -50,6 +51,10 @@ func (j *judge) sift(t *replay.Trial, r result, four calibrated) result {
 	}
 	return r
 }
+
+// complete reports whether all four outcomes have a value. Of what is there at times, values that differ between the sides
+// tell something only where each side has two that agree.
+func (d *disagreement) complete() bool { return d != nil && !slices.Contains(d.values[:], nil) }
 
 // sorted returns the fields of a trial in one order.
 func (c calibrated) sorted() []field {
@@ -88,7 +93,7 @@ func (f finding) note() string {
 // difference makes one of a trial that shows the evidence, where comparing the first two outcomes does not.
 func (f finding) difference(at field, trial *disagreement) Difference {
 	d := Difference{Path: trial.path, Kind: Changed, Effect: at.effect, Note: f.note()}
-	if at.form {
+	if at.of == forms {
 		d.Baseline, d.Candidate = trial.shown[0], trial.shown[2]
 		d.Note = "of another form: " + trial.values[2].Text + " for " + trial.values[0].Text
 		return d

@@ -25,7 +25,7 @@ const maxProposals = 200
 func (n *noise) proposals(c Options, reports []NoiseReport) []Proposal {
 	var list []Proposal
 	for _, r := range reports {
-		if r.Evidence != "" || len(list) == maxProposals || n.named(r, reports) {
+		if r.Evidence != "" || len(list) == maxProposals || n.named(r, reports) || r.of == values && n.absent(r) {
 			continue
 		}
 		rule := Rule{At: r.Path, On: []string{r.Function}}
@@ -40,7 +40,13 @@ func (n *noise) proposals(c Options, reports []NoiseReport) []Proposal {
 }
 
 func (n *noise) samplesOf(r NoiseReport) samples {
-	return n.fields[field{function: r.Function, path: r.Path, effect: r.Effect}].samples
+	return n.fields[field{function: r.Function, path: r.Path, effect: r.Effect, of: r.of}].samples
+}
+
+// absent reports whether a field is at times not there, either: what is proposed for that settles its values, too.
+func (n *noise) absent(r NoiseReport) bool {
+	f := n.fields[field{function: r.Function, path: r.Path, effect: r.Effect, of: presence}]
+	return f != nil && f.isNoisy()
 }
 
 // named reports whether a field's noise is that of another one, an ID, which its values have in them.

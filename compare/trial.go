@@ -38,8 +38,11 @@ type judge struct {
 	noise map[field]finding
 }
 
-func (j *judge) compare(t *replay.Trial, tally *tally) result {
-	r := j.between(t, j.baseline, j.candidate, tally)
+func (j *judge) compare(t *replay.Trial, tally *tally) result { return j.compareDrafts(t, nil, tally) }
+
+// compareDrafts compares a trial whose documents may have been made before.
+func (j *judge) compareDrafts(t *replay.Trial, made drafts, tally *tally) result {
+	r := j.between(t, made, j.baseline, j.candidate, tally)
 	if contradicted := j.contradictions(r.aliases); len(contradicted) > 0 && (r.class == matched || r.class == differed) {
 		r.class = differed
 		r.differences = append(r.differences, contradicted...)
@@ -48,7 +51,7 @@ func (j *judge) compare(t *replay.Trial, tally *tally) result {
 }
 
 // between compares two of a trial's outcomes, given by their names.
-func (j *judge) between(t *replay.Trial, baseline, candidate string, tally *tally) result {
+func (j *judge) between(t *replay.Trial, made drafts, baseline, candidate string, tally *tally) result {
 	b, c := t.Outcomes[baseline], t.Outcomes[candidate]
 	if b == nil || c == nil {
 		name := baseline
@@ -72,7 +75,7 @@ func (j *judge) between(t *replay.Trial, baseline, candidate string, tally *tall
 		}
 	}
 	rules := j.rules.of(situationOf(t, b, c))
-	docB, docC := newDocument(b), newDocument(c)
+	docB, docC := made.of(b), made.of(c)
 	halfWatched := (b.Effects == nil) != (c.Effects == nil)
 	if halfWatched {
 		docB.effects, docC.effects = nil, nil
@@ -210,7 +213,7 @@ func (j *judge) contradictions(pairs []aliasPair) []Difference {
 			continue
 		}
 		b, c := jsonval.Text(pair.baseline), jsonval.Text(pair.candidate)
-		found = append(found, Difference{Path: pair.path, Kind: Changed, Baseline: &b, Candidate: &c, Note: why})
+		found = append(found, Difference{Path: pair.path, Kind: Changed, Baseline: &b, Candidate: &c, Note: why, ofRun: true})
 	}
 	return found
 }
