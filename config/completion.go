@@ -17,7 +17,6 @@ type Completion struct {
 	// Quiet is refused: there is no use of it that can be trusted.
 	Quiet    *Quiet `yaml:"quiet"`
 	Deadline string `yaml:"deadline"` // for each outcome, such as 2m; default: the replay's --timeout
-	Attempts int    `yaml:"attempts"` // that the platform makes until it gives up; default: not known
 }
 
 // Recorder is where recorders beside the handlers of the app post to.
@@ -42,12 +41,9 @@ type Quiet struct {
 }
 
 func (c *Completion) validate() error {
-	switch {
-	case c.Quiet != nil:
+	if c.Quiet != nil {
 		return errors.New("quiet: effects show that a function began, not that it succeeded, and on Azure nothing tells " +
 			"whose they are; use recorder or logs")
-	case c.Attempts < 0:
-		return errors.New("attempts: it is below 0")
 	}
 	if d, err := c.After(); err != nil || d < 0 || d == 0 && c.Deadline != "" {
 		return fmt.Errorf("deadline: %q is not a duration such as 2m", c.Deadline)

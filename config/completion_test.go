@@ -19,14 +19,13 @@ functions:
 func TestCompletionIsReadWhole(t *testing.T) {
 	text := strings.Replace(listening, "COMPLETION", `recorder: {listen: "0.0.0.0:7443", token: "${T}", tlsCert: c.pem, tlsKey: k.pem}
         logs: {namespace: ns.servicebus.windows.net, hub: logs, consumerGroup: tandem}
-        deadline: 2m
-        attempts: 5`, 1)
+        deadline: 2m`, 1)
 	c, err := Parse("tandem.yaml", []byte(text), env(map[string]string{"T": "s3cret"}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := c.Functions["f"].Functions.Completion
-	if got.Recorder.Token != "s3cret" || got.Logs.ConsumerGroup != "tandem" || got.Attempts != 5 {
+	if got.Recorder.Token != "s3cret" || got.Logs.ConsumerGroup != "tandem" {
 		t.Errorf("%+v", got)
 	}
 	if d, err := got.After(); err != nil || d != 2*time.Minute {
@@ -45,7 +44,7 @@ func TestCompletionThatCannotWorkIsAnErrorWithALine(t *testing.T) {
 		{"no time", `deadline: 0s`, `:7: deadline: "0s" is not`},
 		{"a number", `deadline: 2`, `:7: deadline: "2" is not`},
 		{"before time", `deadline: -2m`, `:7: deadline: "-2m" is not`},
-		{"attempts that there cannot be", `attempts: -1`, ":7: attempts: it is below 0"},
+		{"attempts, which are the trigger's", `attempts: 5`, `:7: there is no key "attempts" here`},
 		{"what cannot be trusted", `quiet: {for: 10s}`, ":7: quiet: effects show that a function began"},
 		{"what there is not", `loud: {}`, `:7: there is no key "loud" here`},
 	} {
@@ -59,7 +58,7 @@ func TestCompletionThatCannotWorkIsAnErrorWithALine(t *testing.T) {
 func TestWhoAnswersIsNotHeardOfElsewhere(t *testing.T) {
 	for _, way := range []string{`http: {url: "http://h/"}`, `handler: {url: "http://h/"}`} {
 		text := strings.Replace(listening, "queue: {account: a, name: orders}", way, 1)
-		_, err := Parse("tandem.yaml", []byte(strings.Replace(text, "COMPLETION", "attempts: 5", 1)), secrets)
+		_, err := Parse("tandem.yaml", []byte(strings.Replace(text, "COMPLETION", "deadline: 5m", 1)), secrets)
 		if err == nil || !strings.Contains(err.Error(), ":6: completion: who calls this function is answered") &&
 			!strings.Contains(err.Error(), ":7: completion: who calls") {
 			t.Errorf("%v", err)
