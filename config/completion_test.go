@@ -66,6 +66,21 @@ func TestWhoAnswersIsNotHeardOfElsewhere(t *testing.T) {
 	}
 }
 
+func TestAWebhookThatAnswersIsNotHeardOfElsewhere(t *testing.T) {
+	for way, fine := range map[string]bool{
+		`eventgrid: {url: "http://h/"}`:                                           false,
+		`eventgrid: {url: "http://h/", answer: outcome}`:                          false,
+		`eventgrid: {url: "http://h/", answer: none}`:                             true,
+		`eventgrid: {topic: {endpoint: "https://t.eventgrid.azure.net", key: k}}`: true,
+	} {
+		text := strings.Replace(listening, "queue: {account: a, name: orders}", way, 1)
+		_, err := Parse("tandem.yaml", []byte(strings.Replace(text, "COMPLETION", "deadline: 5m", 1)), secrets)
+		if fine != (err == nil) || err != nil && !strings.Contains(err.Error(), "completion: the webhook of the app") {
+			t.Errorf("%s: %v", way, err)
+		}
+	}
+}
+
 func TestOneAddressIsListenedAtInOneWay(t *testing.T) {
 	const two = `version: 1
 functions:
