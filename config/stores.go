@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -27,7 +28,7 @@ func (l *loader) checkStores(c *Config) error {
 			note(other, f.Functions.Address(), "url", name)
 		}
 	}
-	queues := make(map[Queue]string)
+	queues := make(map[[2]string]string)
 	feeds := make(map[string]string) // functions, by where their events are sent
 	buses := make(map[string]string)
 	containers := make(map[[2]string]string)
@@ -47,11 +48,12 @@ func (l *loader) checkStores(c *Config) error {
 			}
 		}
 		if q := f.Functions.Queue; q != nil {
-			if owner, taken := queues[*q]; taken {
-				return l.fail(fmt.Errorf("queue: %s of the account %s is that of %s, too: either would take the other's "+
-					"messages", q.Name, q.Account, owner), "functions", name, "functions", "queue")
+			place := [2]string{accountPlace(q.Account, "queue"), strings.ToLower(q.Name)}
+			if owner, taken := queues[place]; taken {
+				return l.fail(fmt.Errorf("queue: %s at %s is that of %s, too: either would take the other's messages",
+					q.Name, place[0], owner), "functions", name, "functions", "queue")
 			}
-			queues[*q] = name
+			queues[place] = name
 		}
 		if at, what := f.Functions.feed(); at != "" {
 			if owner, taken := feeds[at]; taken {
@@ -68,7 +70,7 @@ func (l *loader) checkStores(c *Config) error {
 			buses[s.place()] = name
 		}
 		if b := f.Functions.Blob; b != nil {
-			place := [2]string{b.Account, b.Container}
+			place := [2]string{accountPlace(b.Account, "blob"), strings.ToLower(b.Container)}
 			if owner, taken := containers[place]; taken && (b.watched() || c.Functions[owner].Functions.Blob.watched()) {
 				return l.fail(fmt.Errorf("container: %s is that of %s, too: an upload for one would fire the other; give each "+
 					"a container of its own", b.Container, owner), "functions", name, "functions", "blob", "container")
@@ -85,16 +87,10 @@ func (f *Functions) feed() (at, key string) {
 	case f.EventGrid != nil && f.EventGrid.Topic != nil:
 		return origin(f.EventGrid.Topic.Endpoint), "eventgrid"
 	case f.EventHub != nil:
-		namespace, hub := f.EventHub.Namespace, f.EventHub.Name
-		for part := range strings.SplitSeq(f.EventHub.Connection, ";") {
-			switch name, value, _ := strings.Cut(part, "="); strings.ToLower(name) {
-			case "endpoint":
-				namespace = strings.TrimPrefix(value, "sb://")
-			case "entitypath":
-				hub = value
-			}
-		}
-		return strings.ToLower("sb://" + strings.TrimSuffix(namespace, "/") + "/" + hub), "eventhub"
+		parts := connectionParts(f.EventHub.Connection)
+		namespace := cmp.Or(parts["endpoint"], f.EventHub.Namespace)
+		hub := strings.ToLower(cmp.Or(parts["entitypath"], f.EventHub.Name))
+		return "sb://" + namespaceOf(namespace) + "/" + hub, "eventhub"
 	}
 	return "", ""
 }
