@@ -418,6 +418,35 @@ func TestOneRuleIsProposedForAnIDWhereverItStands(t *testing.T) {
 	}
 }
 
+func TestAProposalSaysWhichEffectItIsAbout(t *testing.T) {
+	var lines []string
+	r := rand.New(rand.NewPCG(6, 6))
+	for i := range 100 {
+		outcome := func() string {
+			var effects []string
+			for _, resource := range []string{"orders", "refunds"} {
+				if r.IntN(2) == 0 {
+					effects = append(effects, fmt.Sprintf(`{"kind":"message.send","resource":%q}`, resource))
+				}
+			}
+			return fmt.Sprintf(`{"status":"ok","effects":[%s]}`, strings.Join(effects, ","))
+		}
+		lines = append(lines, fmt.Sprintf(`{"invocation":"i%02d","function":"f","shape":"s","outcomes":{"lambda":%s,"lambda#2":%s,`+
+			`"functions":%s,"functions#2":%s}}`, i, outcome(), outcome(), outcome(), outcome()))
+	}
+	var about []string
+	for _, p := range mustCompare(t, Options{}, lines...).Proposals {
+		if p.Rule.Treat != "" {
+			t.Errorf("what a function does is ignored by %+v", p.Rule)
+		}
+		about = append(about, p.Effect)
+	}
+	slices.Sort(about)
+	if !slices.Equal(about, []string{"message.send orders", "message.send refunds"}) {
+		t.Errorf("%q", about)
+	}
+}
+
 // diffy decides as Diffy does: a field is shown when it differs in a larger share of trials than it does between the
 // two outcomes of the baseline, by more than 20 % of the two shares' sum, and in more than 0.03 % of the trials.
 // Source: https://github.com/opendiffy/diffy, DifferenceAnalyzer and its flags' defaults.

@@ -13,7 +13,9 @@ import (
 // A Proposal is a rule that would settle the noise of one field. Its Why is left to people: a proposal allows nothing.
 type Proposal struct {
 	// Rule has no treatment where only ignoring would do, and what a function did or whether it failed is at stake.
-	Rule     Rule     `json:"rule"`
+	Rule Rule `json:"rule"`
+	// Effect is which effects were seen to differ in the field, "" for one of the answer. Rule is for all.
+	Effect   string   `json:"effect,omitempty"`
 	Evidence []string `json:"evidence"` // what speaks for it, in sentences
 }
 
@@ -30,7 +32,7 @@ func (n *noise) proposals(c Options, reports []NoiseReport) []Proposal {
 		}
 		rule := Rule{At: r.Path, On: []string{r.Function}}
 		basis := n.samplesOf(r).propose(noiseKind(r.Kind), &rule)
-		list = append(list, Proposal{rule, []string{
+		list = append(list, Proposal{rule, r.Effect, []string{
 			fmt.Sprintf("of %s, %s disagrees with itself in %d, %s in %d, the two in %d",
 				plural(int(r.Trials), "trial"), c.Baseline, r.Baseline, c.Candidate, r.Candidate, r.First),
 			basis,

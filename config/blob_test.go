@@ -45,6 +45,8 @@ func TestTwoFunctionsMayNotWatchOneContainer(t *testing.T) {
 	}{
 		{"containers of two accounts", "", "b", "", false},
 		{"one container", "", "a", "", true},
+		{"one, named in two ways", "", "'AccountName=a;AccountKey=k'", "", true},
+		{"one, named by its URL", "", "'https://a.blob.core.windows.net/'", "", true},
 		{"one by polling and one by a subscription", "", "a", ", source: eventgrid", true},
 		{"one by polling and one by events of its own", "", "a", told, true},
 		{"one by events of its own and one by polling", told, "a", "", true},

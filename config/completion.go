@@ -61,6 +61,9 @@ func (c *Completion) validate() error {
 	return nil
 }
 
+// TellsOfEvents says that it is heard what became of events of Event Grid and Event Hubs: logs do not name them.
+func (c *Completion) TellsOfEvents() bool { return c != nil && c.Recorder != nil }
+
 // After is the deadline, 0 when there is none.
 func (c *Completion) After() (time.Duration, error) {
 	if c.Deadline == "" {
@@ -105,6 +108,10 @@ func (l *loader) checkCompletions(c *Config) error {
 		at := []any{"functions", name, "functions", "completion"}
 		if f.HTTP != nil || f.Handler != nil {
 			return l.fail(errors.New("completion: who calls this function is answered by it"), at...)
+		}
+		if g := f.EventGrid; g != nil && g.Topic == nil && g.Answer != "none" {
+			return l.fail(errors.New("completion: the webhook of the app at eventgrid.url answers when the function has "+
+				"ended; leave it out, or give eventgrid answer: none where the app answers before"), at...)
 		}
 		r := f.Completion.Recorder
 		if r == nil {

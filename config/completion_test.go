@@ -44,7 +44,7 @@ func TestCompletionThatCannotWorkIsAnErrorWithALine(t *testing.T) {
 		{"no time", `deadline: 0s`, `:7: deadline: "0s" is not`},
 		{"a number", `deadline: 2`, `:7: deadline: "2" is not`},
 		{"before time", `deadline: -2m`, `:7: deadline: "-2m" is not`},
-		{"attempts, which nobody would read", `attempts: 5`, `:7: there is no key "attempts" here`},
+		{"attempts, which are the trigger's", `attempts: 5`, `:7: there is no key "attempts" here`},
 		{"what cannot be trusted", `quiet: {for: 10s}`, ":7: quiet: effects show that a function began"},
 		{"what there is not", `loud: {}`, `:7: there is no key "loud" here`},
 	} {
@@ -58,10 +58,25 @@ func TestCompletionThatCannotWorkIsAnErrorWithALine(t *testing.T) {
 func TestWhoAnswersIsNotHeardOfElsewhere(t *testing.T) {
 	for _, way := range []string{`http: {url: "http://h/"}`, `handler: {url: "http://h/"}`} {
 		text := strings.Replace(listening, "queue: {account: a, name: orders}", way, 1)
-		_, err := Parse("tandem.yaml", []byte(strings.Replace(text, "COMPLETION", "deadline: 2m", 1)), secrets)
+		_, err := Parse("tandem.yaml", []byte(strings.Replace(text, "COMPLETION", "deadline: 5m", 1)), secrets)
 		if err == nil || !strings.Contains(err.Error(), ":6: completion: who calls this function is answered") &&
 			!strings.Contains(err.Error(), ":7: completion: who calls") {
 			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestAWebhookThatAnswersIsNotHeardOfElsewhere(t *testing.T) {
+	for way, fine := range map[string]bool{
+		`eventgrid: {url: "http://h/"}`:                                           false,
+		`eventgrid: {url: "http://h/", answer: outcome}`:                          false,
+		`eventgrid: {url: "http://h/", answer: none}`:                             true,
+		`eventgrid: {topic: {endpoint: "https://t.eventgrid.azure.net", key: k}}`: true,
+	} {
+		text := strings.Replace(listening, "queue: {account: a, name: orders}", way, 1)
+		_, err := Parse("tandem.yaml", []byte(strings.Replace(text, "COMPLETION", "deadline: 5m", 1)), secrets)
+		if fine != (err == nil) || err != nil && !strings.Contains(err.Error(), "completion: the webhook of the app") {
+			t.Errorf("%s: %v", way, err)
 		}
 	}
 }

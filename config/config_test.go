@@ -310,14 +310,31 @@ func TestBothSidesMayNotHaveOneStore(t *testing.T) {
 }
 
 func TestTwoFunctionsMayNotBeFiredAtThroughOneQueue(t *testing.T) {
-	const two = "version: 1\nfunctions:\n  f: {functions: {queue: {account: a, name: q}}}\n" +
-		"  g: {functions: {queue: {account: %s, name: q}}}\n"
-	if _, err := Parse("tandem.yaml", fmt.Appendf(nil, two, "b"), secrets); err != nil {
-		t.Errorf("queues of two accounts: %v", err)
-	}
-	_, err := Parse("tandem.yaml", fmt.Appendf(nil, two, "a"), secrets)
-	if err == nil || !strings.Contains(err.Error(), "tandem.yaml:4: queue: https://a.queue.core.windows.net/q is that of f, too") {
-		t.Errorf("one queue for two functions: %v", err)
+	const two = "version: 1\nfunctions:\n  f: {functions: {queue: {account: %q, name: q}}}\n" +
+		"  g: {functions: {queue: {account: %q, name: q%s}}}\n"
+	const key = "AccountName=a;AccountKey=hush"
+	const local = "AccountName=d;AccountKey=hush;QueueEndpoint=http://127.0.0.1:10001/d"
+	for _, tt := range []struct {
+		name, f, g, more string
+		one              bool
+	}{
+		{"two accounts", "a", "b", "", false},
+		{"one account", "a", "a", "", true},
+		{"one read in two ways", "a", "a", ", encoding: none", true},
+		{"a name and a URL", "a", "https://A.queue.core.windows.net/", "", true},
+		{"a name and a connection string", "a", key, "", true},
+		{"a connection string in another order", key, "AccountKey=hush;accountname=a;EndpointSuffix=core.windows.net", "", true},
+		{"a connection string that says where", "a", "QueueEndpoint=https://a.queue.core.windows.net/;SharedAccessSignature=hush",
+			"", true},
+		{"another cloud", key, key + ";EndpointSuffix=core.chinacloudapi.cn", "", false},
+		{"an emulator", local, "http://localhost:10001/d", "", true},
+		{"two accounts of an emulator", local, "http://localhost:10001/e", "", false},
+	} {
+		_, err := Parse("tandem.yaml", fmt.Appendf(nil, two, tt.f, tt.g, tt.more), secrets)
+		if tt.one != (err != nil) || err != nil && (strings.Contains(err.Error(), "hush") ||
+			!strings.Contains(err.Error(), "tandem.yaml:4: queue: q at ") || !strings.Contains(err.Error(), " is that of f, too")) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
 	}
 }
 
@@ -358,6 +375,8 @@ func TestTwoFunctionsMayNotGetEachOthersEvents(t *testing.T) {
 		want                string // "" when both may be
 	}{
 		{"one hub, named in two ways", hub, `eventhub: {connection: "Endpoint=sb://ns.servicebus.windows.net/;EntityPath=h"}`,
+			"eventhub: it is that of f, too"},
+		{"one hub, whose namespace is named in two ways", hub, "eventhub: {namespace: ns, name: h}",
 			"eventhub: it is that of f, too"},
 		{"two hubs of a namespace", hub, "eventhub: {namespace: ns.servicebus.windows.net, name: i}", ""},
 		{"one topic", topic, strings.Replace(topic, "https://t.", "https://T.", 1), "eventgrid: it is that of f, too"},

@@ -50,9 +50,13 @@ type LambdaSign struct {
 	Region  string `yaml:"region"`  // default: that of the function, or as the AWS SDK finds it
 }
 
-// Address is where the function itself is called, "" for AWS's Invoke API.
-func (l *Lambda) Address() string {
-	return cmp.Or(l.httpURL(), l.Endpoint)
+// Addresses are where the function is called, and where the execution that it starts is asked for; "" is AWS.
+func (l *Lambda) Addresses() []string {
+	all := []string{cmp.Or(l.httpURL(), l.Endpoint)}
+	if l.Execution != "" {
+		all = append(all, l.ExecutionEndpoint)
+	}
+	return all
 }
 
 // httpURL is where the function is called over HTTP, "" where it is not.

@@ -35,8 +35,8 @@ func TestALambdaIsCalledInOneWay(t *testing.T) {
 		case tt.want == "":
 			if err != nil {
 				t.Errorf("%s: %v", tt.name, err)
-			} else if l := c.Functions["f"].Lambda; l.HTTP != nil && l.Address() != l.HTTP.URL {
-				t.Errorf("%s: it is called at %q", tt.name, l.Address())
+			} else if l := c.Functions["f"].Lambda; l.HTTP != nil && l.Addresses()[0] != l.HTTP.URL {
+				t.Errorf("%s: it is called at %q", tt.name, l.Addresses())
 			}
 		case !errors.As(err, &at) || at.Line != 4 || !strings.Contains(err.Error(), tt.want):
 			t.Errorf("%s: error %v, want line 4 and %q", tt.name, err, tt.want)

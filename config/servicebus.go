@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,12 +38,6 @@ func (s *ServiceBus) validate() error {
 
 // place tells a queue from others: two ways to be let into one namespace lead to one queue.
 func (s *ServiceBus) place() string {
-	host := s.Namespace
-	for part := range strings.SplitSeq(s.Connection, ";") {
-		if key, value, _ := strings.Cut(part, "="); strings.EqualFold(key, "Endpoint") {
-			host = value
-		}
-	}
-	host = strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(host, "sb://"), "/"))
-	return strings.TrimSuffix(host, ".servicebus.windows.net") + "/" + strings.ToLower(s.Name)
+	host := cmp.Or(connectionParts(s.Connection)["endpoint"], s.Namespace)
+	return namespaceOf(host) + "/" + strings.ToLower(s.Name)
 }

@@ -28,10 +28,10 @@ func (l *loader) checkStores(c *Config) error {
 			note(other, f.Functions.Address(), "url", name)
 		}
 	}
-	queues := make(map[string]string)
+	queues := make(map[[2]string]string)
 	feeds := make(map[string]string) // functions, by where their events are sent
 	buses := make(map[string]string)
-	containers := make(map[string]string)
+	containers := make(map[[2]string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Functions)) {
 		f := c.Functions[name]
 		if f.Lambda != nil && f.Lambda.Effects != "" {
@@ -48,10 +48,10 @@ func (l *loader) checkStores(c *Config) error {
 			}
 		}
 		if q := f.Functions.Queue; q != nil {
-			place := storePlace(q.Account, "queue") + "/" + q.Name
+			place := [2]string{accountPlace(q.Account, "queue"), strings.ToLower(q.Name)}
 			if owner, taken := queues[place]; taken {
-				return l.fail(fmt.Errorf("queue: %s is that of %s, too: either would take the other's messages", place, owner),
-					"functions", name, "functions", "queue")
+				return l.fail(fmt.Errorf("queue: %s at %s is that of %s, too: either would take the other's messages",
+					q.Name, place[0], owner), "functions", name, "functions", "queue")
 			}
 			queues[place] = name
 		}
@@ -70,7 +70,7 @@ func (l *loader) checkStores(c *Config) error {
 			buses[s.place()] = name
 		}
 		if b := f.Functions.Blob; b != nil {
-			place := storePlace(b.Account, "blob") + "/" + b.Container
+			place := [2]string{accountPlace(b.Account, "blob"), strings.ToLower(b.Container)}
 			if owner, taken := containers[place]; taken && (b.watched() || c.Functions[owner].Functions.Blob.watched()) {
 				return l.fail(fmt.Errorf("container: %s is that of %s, too: an upload for one would fire the other; give each "+
 					"a container of its own", b.Container, owner), "functions", name, "functions", "blob", "container")
@@ -81,44 +81,16 @@ func (l *loader) checkStores(c *Config) error {
 	return nil
 }
 
-// storePlace is the address of an account's service, without keys, however the config names the account: by a
-// connection string, a URL or its name.
-func storePlace(account, service string) string {
-	place := account
-	if strings.Contains(account, ";") {
-		fields := make(map[string]string)
-		for part := range strings.SplitSeq(account, ";") {
-			key, value, _ := strings.Cut(part, "=")
-			fields[strings.ToLower(strings.TrimSpace(key))] = value
-		}
-		place = cmp.Or(fields[service+"endpoint"], fields["accountname"])
-		if suffix := fields["endpointsuffix"]; suffix != "" && fields[service+"endpoint"] == "" {
-			place = "https://" + place + "." + service + "." + suffix
-		}
-	}
-	place, _, _ = strings.Cut(place, "?")
-	if !strings.Contains(place, "://") {
-		place = "https://" + place + "." + service + ".core.windows.net"
-	}
-	return strings.ToLower(strings.TrimSuffix(place, "/"))
-}
-
 // feed is where events are sent that everybody gets who reads there, and the key that says so; "" when there is none.
 func (f *Functions) feed() (at, key string) {
 	switch {
 	case f.EventGrid != nil && f.EventGrid.Topic != nil:
 		return origin(f.EventGrid.Topic.Endpoint), "eventgrid"
 	case f.EventHub != nil:
-		namespace, hub := f.EventHub.Namespace, f.EventHub.Name
-		for part := range strings.SplitSeq(f.EventHub.Connection, ";") {
-			switch name, value, _ := strings.Cut(part, "="); strings.ToLower(name) {
-			case "endpoint":
-				namespace = strings.TrimPrefix(value, "sb://")
-			case "entitypath":
-				hub = value
-			}
-		}
-		return strings.ToLower("sb://" + strings.TrimSuffix(namespace, "/") + "/" + hub), "eventhub"
+		parts := connectionParts(f.EventHub.Connection)
+		namespace := cmp.Or(parts["endpoint"], f.EventHub.Namespace)
+		hub := strings.ToLower(cmp.Or(parts["entitypath"], f.EventHub.Name))
+		return "sb://" + namespaceOf(namespace) + "/" + hub, "eventhub"
 	}
 	return "", ""
 }

@@ -37,10 +37,15 @@ are joined by invocation, on disk, whatever their number.
 The config's rules say which differences are allowed. Without a config, the
 rules lambda-to-functions apply: they drop what the platforms themselves add.
 
+In a run of replay --calibrate, a trial that differs only in fields that
+disagree with themselves is noisy: neither parity nor a difference, until rules
+settle it. --suggest prints such rules for the config, which want a reason.
+
 Differences with one likely cause are told as one. Where the recording is still
 at hand, compare also tells what the events have in common that show them.`,
 		Example: `  tandem compare orders.run
   tandem compare orders.run --json | jq .clusters
+  tandem compare noise.run --suggest
   tandem compare orders.run --recording orders.rec --markdown summary.md
   tandem compare friday.run monday.run`,
 		Args: cobra.RangeArgs(1, 2),

@@ -25,8 +25,8 @@ func (a *app) replayCommand() *cobra.Command {
 		Short: "Fire a recording at every target and keep the outcomes",
 		Long: `replay fires each invocation of a recording at all of its function's targets at
 the same time and writes one trial an invocation to the folder RUN. Invocations
-of one SQS message group or one S3 key are fired one after the other, in their
-order. The config says what the targets of each function are.
+of one SQS message group, one S3 key or one Kinesis shard are fired one after
+the other, in their order. The config says what each function's targets are.
 
 Without --speed and --rate, invocations are fired as fast as --in-flight allows.
 With one of them each is due at a time, and what cannot be fired then is late,
@@ -40,6 +40,10 @@ are gone on with by --resume: no invocation gets a second trial. With
 
 Nothing is fired at a target whose environment is production in the config
 unless --allow-production names it, nor at one on another machine that has none.
+
+With --calibrate each invocation is fired twice at each target, effects and all.
+Of such a run, compare can tell noise, such as fresh IDs and times, from what
+the candidate does in another way.
 
 --plan reads the recording and prints what would be fired where, how often, and
 what cannot be and why. It opens no connection and writes nothing.`,

@@ -15,7 +15,12 @@ func (b *targetBuilder) eventHub(f *config.Functions) (replay.Deployment, error)
 	d := replay.Deployment{Name: functionsTarget, Kind: "eventhub", Effects: b.effects(f.Effects)}
 	h := f.EventHub
 	opts := functions.EventHubOptions{
-		Connection: h.Connection, Namespace: h.Namespace, Name: h.Name, Attempts: h.Attempts, Board: b.board,
+		Connection: h.Connection, Namespace: h.Namespace, Name: h.Name, Attempts: h.Attempts,
+	}
+	if f.Completion.TellsOfEvents() {
+		opts.Board = b.board
+	} else {
+		d.Kind += withoutRecorder
 	}
 	if h.Connection == "" {
 		credential, err := azidentity.NewDefaultAzureCredential(nil)

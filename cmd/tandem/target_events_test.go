@@ -10,6 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tandem/config"
+	"tandem/replay"
+	"tandem/replay/completion"
 )
 
 // eventsFolder makes a folder with a config and a recording of the function f, a line for each event.
@@ -99,6 +103,42 @@ func TestEventsOfEventBridgeAreComparedByWhetherTheFunctionFailed(t *testing.T) 
 	}
 }
 
+func TestTargetsThatKeepConnectionsAreClosed(t *testing.T) {
+	const hub = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=n;SharedAccessKey=hush;UseDevelopmentEmulator=true"
+	for name, f := range map[string]*config.Functions{
+		"event hub":   {EventHub: &config.EventHub{Connection: hub, Name: "clicks"}},
+		"Service Bus": {ServiceBus: &config.ServiceBus{Connection: hub, Name: "orders"}},
+	} {
+		b := &targetBuilder{board: completion.NewBoard(), http: http.DefaultClient}
+		d, err := b.functions("f", f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := d.Target.(io.Closer); !ok {
+			t.Errorf("%s: closeTargets leaves a %T open", name, d.Target)
+		}
+		closed := &closer{Target: d.Target}
+		around, err := newCompletions().around(closed, &config.Completion{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := closeTargets(map[string][]replay.Deployment{"f": {{Target: around}}}); err != nil || !closed.did {
+			t.Errorf("%s: with completion it was closed: %v, %v", name, closed.did, err)
+		}
+	}
+}
+
+// A closer notes that it was closed.
+type closer struct {
+	replay.Target
+	did bool
+}
+
+func (c *closer) Close() error {
+	c.did = true
+	return nil
+}
+
 func TestEventsThatCannotBeSentAreToldByThePlan(t *testing.T) {
 	const stream = `{"Records":[{"eventID":"1","eventSource":"aws:dynamodb","dynamodb":{}}]}`
 	const hub = `eventhub: {connection: "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=n;SharedAccessKey=hush;` +
@@ -106,7 +146,8 @@ func TestEventsThatCannotBeSentAreToldByThePlan(t *testing.T) {
 	config, recording := eventsFolder(t, hub, "http://127.0.0.1:1", stream)
 	code, printed := replayAndCompare(t, config, recording, "--plan")
 	_ = code // there is no run to compare
-	if !strings.Contains(printed, "functions: sb://127.0.0.1:1/clicks") || !strings.Contains(printed, "DynamoDB stream") ||
+	if !strings.Contains(printed, "functions: sb://127.0.0.1:1/clicks") ||
+		!strings.Contains(printed, "eventhub without a recorder: outcomes stay unknown") || !strings.Contains(printed, "DynamoDB stream") ||
 		strings.Contains(printed, "hush") {
 		t.Errorf("the plan is\n%s", printed)
 	}

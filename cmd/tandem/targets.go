@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func buildTargets(
 				return nil, fmt.Errorf("config: function %s: lambda: %w", name, err)
 			}
 			l.InFlight, l.Rewrite, l.RetrySafe = f.Lambda.InFlight, f.Lambda.Rewrite, f.Retry.Safe
-			l.Environment = environment(f.Lambda.Environment, f.Lambda.Address())
+			l.Environment = environment(f.Lambda.Environment, f.Lambda.Addresses()...)
 			targets[name] = append(targets[name], l)
 		}
 		if wanted(fire, functionsTarget) {
@@ -69,7 +70,7 @@ func buildTargets(
 				return nil, fmt.Errorf("config: function %s: functions: %w", name, err)
 			}
 			az.InFlight, az.Rewrite, az.RetrySafe = f.Functions.InFlight, f.Functions.Rewrite, f.Retry.Safe
-			az.Environment = environment(f.Functions.Environment, az.Address)
+			az.Environment = environment(f.Functions.Environment, az.Address, cmp.Or(f.Functions.Address(), az.Address))
 			targets[name] = append(targets[name], az)
 		}
 	}
@@ -153,11 +154,13 @@ func (b *targetBuilder) effects(address string) replay.EffectsFunc {
 	}
 }
 
-// environment is what the config says of a target at this address, which it has to unless that is on this machine.
-func environment(declared replay.Environment, address string) replay.Environment {
-	address, _, _ = strings.Cut(address, "{") // of a path parameter
-	if declared == "" && !isLoopback(address) {
-		return replay.Undeclared
+// environment is what the config says of a target at these addresses, which it has to unless all are on this machine.
+func environment(declared replay.Environment, addresses ...string) replay.Environment {
+	for _, address := range addresses {
+		address, _, _ = strings.Cut(address, "{") // of a path parameter
+		if declared == "" && !isLoopback(address) {
+			return replay.Undeclared
+		}
 	}
 	return declared
 }

@@ -11,10 +11,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
 
+	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 	"github.com/mattn/go-runewidth"
 	"go.uber.org/goleak"
@@ -65,6 +67,10 @@ func reports() map[string]*compare.Report {
 					Evidence: []string{"lambda disagrees with itself in 11 of 11 trials", "all are UUIDs"}},
 				{Rule: compare.Rule{At: "/body/who: x", Treat: compare.Pattern, On: []string{"create-order"}, Matches: `^(a|b\.c)$`},
 					Evidence: []string{"both sides have the same 2 values"}},
+				{Rule: compare.Rule{At: "/effects/*", On: []string{"create-order"}}, Effect: "object.put orders",
+					Evidence: []string{"in 9 sampled trials it is there at times and at times not, on one side or both"}},
+				{Rule: compare.Rule{At: "/effects/*", On: []string{"create-order"}}, Effect: "message.send rejected\n",
+					Evidence: []string{"in 9 sampled trials it is there at times and at times not, on one side or both"}},
 			},
 		},
 		"neighbourhood": {
@@ -402,4 +408,12 @@ func TestSuggestionsAreRulesThatWantAReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "suggest.yaml", b.Bytes())
+	text := strings.ReplaceAll(b.String(), `why: ""`, "why: w")
+	c := map[string][]compare.Rule{}
+	if err := yaml.UnmarshalWithOptions([]byte(text), &c, yaml.Strict()); err != nil {
+		t.Fatal(err)
+	}
+	if len(c["rules"]) != 2 || !slices.Equal(c["rules"][1].On, []string{"create-order"}) || c["rules"][1].Validate() != nil {
+		t.Errorf("%+v", c)
+	}
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // EventGridOptions say which function an event is delivered to, or which topic it is published to. URL and Function,
-// or Topic, and Board with Topic or Accepts, are needed.
+// or Topic, are needed.
 type EventGridOptions struct {
 	URL      string // of the app
 	Function string // its name in the app, in the app's spelling
@@ -33,7 +33,8 @@ type EventGridOptions struct {
 	TopicKey string
 
 	GridMapping
-	// Board has what is heard of the events that are published, by their IDs; see [completion.Event].
+	// Board has what is heard of events with Topic or Accepts, by their IDs; see [completion.Event]. Nil when nobody
+	// tells: then what becomes of them is unknown once they were taken.
 	Board *completion.Board
 	HTTP  *http.Client // from [replay.NewHTTPClient], which is the default too
 }
@@ -61,9 +62,6 @@ func NewEventGrid(opts EventGridOptions) (*EventGrid, error) {
 	}
 	if u, err := url.Parse(g.address); err != nil || u.Host == "" {
 		return nil, errors.New("an Event Grid trigger needs a URL with a host")
-	}
-	if g.waits() && opts.Board == nil {
-		return nil, errors.New("nobody would tell what became of the events: it needs a board")
 	}
 	if opts.HTTP == nil {
 		g.opts.HTTP = replay.NewHTTPClient(replay.HTTPOptions{})
@@ -129,7 +127,7 @@ func (g *EventGrid) Fire(ctx context.Context, inv *capture.Invocation) (*capture
 		return replay.Unreplayable("%v", err), nil
 	}
 	var wait *completion.Wait
-	if g.waits() {
+	if g.waits() && g.opts.Board != nil {
 		ids := make([]string, len(all))
 		for i, d := range all {
 			ids[i] = d.id
@@ -155,10 +153,13 @@ func (g *EventGrid) Fire(ctx context.Context, inv *capture.Invocation) (*capture
 			out = failed
 		}
 	}
-	if wait != nil && out.Status == capture.StatusOK {
-		return g.await(ctx, wait, all)
+	switch {
+	case !g.waits() || out.Status != capture.StatusOK:
+		return out, nil
+	case wait == nil:
+		return nil, nobodyTells(g.who())
 	}
-	return out, nil
+	return g.await(ctx, wait, all)
 }
 
 // await tells the outcome of events by what the board is told. Event Grid delivers an event again that a function

@@ -367,6 +367,27 @@ func TestAnAppThatAnswersBeforehandIsNotBelieved(t *testing.T) {
 	}
 }
 
+// TestNobodyWaitsForWhatNobodyTells would hang if it did.
+func TestNobodyWaitsForWhatNobodyTells(t *testing.T) {
+	url, requests := asApp(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) })
+	for who, opts := range map[string]EventGridOptions{
+		"the topic":                           {Topic: url + "/api/events", TopicKey: "k"},
+		"the app, asked for function f, took": {URL: url, Function: "f", Accepts: true},
+	} {
+		g, err := NewEventGrid(opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := g.Fire(t.Context(), invocationOf(sns("null", `"a"`)))
+		if err == nil || !strings.Contains(err.Error(), who) || !strings.Contains(err.Error(), "without a recorder nobody tells") {
+			t.Errorf("%s: %+v, %v", who, out, err)
+		}
+	}
+	if len(*requests) != 2 {
+		t.Errorf("%d requests", len(*requests))
+	}
+}
+
 // TestEventsReachTheEmbeddedHost fires at a real handler process behind the embedded host.
 func TestEventsReachTheEmbeddedHost(t *testing.T) {
 	dir := t.TempDir()
@@ -416,8 +437,7 @@ func TestEventsReachTheEmbeddedHost(t *testing.T) {
 
 func TestAnEventGridThatCannotWorkIsRefused(t *testing.T) {
 	for _, opts := range []EventGridOptions{
-		{}, {URL: "http://x"}, {URL: "x", Function: "f"}, {URL: "http://x", Function: "f", Accepts: true},
-		{Topic: "http://x"}, {Topic: "x", Board: completion.NewBoard()},
+		{}, {URL: "http://x"}, {URL: "x", Function: "f"}, {Topic: "x"},
 	} {
 		if _, err := NewEventGrid(opts); err == nil {
 			t.Errorf("%+v is taken", opts)

@@ -33,7 +33,7 @@ const (
 )
 
 // EventHubOptions say which event hub a target sends to. Connection or Namespace with a credential, the hub's name
-// unless the connection string has it, and Board are needed.
+// unless the connection string has it, are needed.
 type EventHubOptions struct {
 	Connection string // a connection string with the right to send
 	Namespace  string // ns.servicebus.windows.net
@@ -42,7 +42,9 @@ type EventHubOptions struct {
 	// Attempts is how often the function is called with an event that it fails on: 1, the default, unless its
 	// function.json has a retry policy.
 	Attempts int
-	Board    *completion.Board // has what is heard of the events, by their IDs; see [completion.Event]
+	// Board has what is heard of the events, by their IDs; see [completion.Event]. Nil when nobody tells: then what
+	// becomes of them is unknown once they were sent.
+	Board *completion.Board
 }
 
 // An EventHub is a function with an Event Hubs trigger, fired through its hub. It is safe for concurrent use.
@@ -59,9 +61,6 @@ type EventHub struct {
 
 // NewEventHub returns the target that opts describe. It sends nothing. Close ends it.
 func NewEventHub(opts EventHubOptions) (*EventHub, error) {
-	if opts.Board == nil {
-		return nil, errors.New("nobody would tell what became of the events: it needs a board")
-	}
 	opts.Attempts = max(opts.Attempts, 1)
 	namespace := opts.Namespace
 	if opts.Connection != "" {
@@ -107,7 +106,7 @@ func (h *EventHub) Address() string { return h.address }
 
 // Close ends the connections. No Fire may be going on, and none may come after.
 func (h *EventHub) Close() error {
-	h.senders.close(context.Background())
+	h.senders.close()
 	return nil
 }
 
@@ -216,6 +215,12 @@ func (h *EventHub) Fire(ctx context.Context, inv *capture.Invocation) (*capture.
 	for i, r := range records {
 		r.id = eventID(prefix, i)
 		ids[i] = r.id
+	}
+	if h.opts.Board == nil {
+		if out, err := h.senders.send(ctx, byKey(records)); out != nil || err != nil {
+			return out, err
+		}
+		return nil, nobodyTells("event hub " + h.opts.Name)
 	}
 	wait := expectEvents(h.opts.Board, ids)
 	defer wait.Close()

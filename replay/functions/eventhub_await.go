@@ -32,6 +32,11 @@ func (f *finding) failure() *capture.Outcome {
 	return out
 }
 
+// nobodyTells is what is known of events that who has taken, where there is no board.
+func nobodyTells(who string) error {
+	return fmt.Errorf("%s took the events; without a recorder nobody tells what became of them", who)
+}
+
 func expectEvents(board *completion.Board, ids []string) *completion.Wait {
 	keys := make([]completion.Key, len(ids))
 	for i, id := range ids {

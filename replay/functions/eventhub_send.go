@@ -168,13 +168,13 @@ func (s *senders) keep(c *sender) {
 	s.idle = append(s.idle, c)
 }
 
-func (s *senders) close(ctx context.Context) {
+func (s *senders) close() {
 	s.mu.Lock()
 	idle := s.idle
 	s.idle = nil
 	s.mu.Unlock()
 	for _, c := range idle {
-		c.discard(ctx)
+		c.discard(context.Background())
 	}
 }
 

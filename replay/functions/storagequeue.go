@@ -37,7 +37,7 @@ type QueueOptions struct {
 	Effects func(ctx context.Context, messageID string, delivery int) ([]capture.Effect, error)
 	// Board has what other sources hear of the messages: what the function did in the first attempt, and whether they
 	// contradict the queue. Nil when there are none. Once the queue has told what became of the messages, a report on
-	// the first attempt at each is waited for, for Grace; the default is two seconds.
+	// the first attempt at each is waited for, for Grace, which is at most five seconds, and that by default.
 	Board *completion.Board
 	Grace time.Duration
 	HTTP  *http.Client // from [replay.NewHTTPClient], which is the default too
@@ -51,8 +51,8 @@ const (
 	maxAwait = hideFor * 5 / 6 // because a message that expires looks like one that was deleted
 	// buryFor is how long a message of the poison queue is hidden after it was looked at.
 	buryFor = 10 * time.Minute
-	// defaultGrace is for recorders, which report at once. A log comes minutes later.
-	defaultGrace = 2 * time.Second
+	// maxGrace is for recorders, which report at once. A log comes minutes later, and each message would cost these.
+	maxGrace = 5 * time.Second
 )
 
 // A Queue is a function with a queue trigger, fired through its Storage Queue. It is safe for concurrent use, and
@@ -81,7 +81,7 @@ func NewQueue(opts QueueOptions) (*Queue, error) {
 	if opts.HTTP == nil {
 		opts.HTTP = replay.NewHTTPClient(replay.HTTPOptions{})
 	}
-	opts.Grace = cmp.Or(opts.Grace, defaultGrace)
+	opts.Grace = min(cmp.Or(opts.Grace, maxGrace), maxGrace)
 	q := &Queue{opts: opts, grave: graveyard{
 		hide: buryFor, plots: make(map[[sha256.Size]byte]*plot), known: make(map[string]bool),
 	}}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"tandem/capture"
 )
@@ -23,6 +24,20 @@ func sqsBatch(t testing.TB, bodies ...string) *capture.Invocation {
 }
 
 const connection = "AccountName=a;AccountKey=a2V5;QueueEndpoint=http://127.0.0.1:1/a;"
+
+func TestAReportIsNotWaitedForAsLongAsAnOutcome(t *testing.T) {
+	for given, want := range map[time.Duration]time.Duration{
+		0: maxGrace, time.Second: time.Second, 10 * time.Minute: maxGrace,
+	} {
+		q, err := NewQueue(QueueOptions{Account: connection, Name: "orders", Grace: given})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.opts.Grace != want {
+			t.Errorf("%v: %v, want %v", given, q.opts.Grace, want)
+		}
+	}
+}
 
 func TestAQueueChecksWhatItCannotCarry(t *testing.T) {
 	fifo := sqsBatch(t, "x")

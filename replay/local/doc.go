@@ -22,11 +22,11 @@
 //
 // Of Lambda there are no layers, extensions, aliases or event source mappings.
 //
-// Of Azure Functions there are custom handlers only. HTTP triggers are served, Storage Queues and event hubs are
-// polled where their connections are given, Event Grid triggers have their webhook, and POST /admin/functions/{name}
-// fires functions by hand; no container is polled, so other triggers are fired through POST
-// /tandem/handler/{function}, which hands a payload to a free process and gives back what it answers. Output bindings
-// other than HTTP are ignored. Settings come from the options, not from local.settings.json. A time-out kills the
+// Of Azure Functions there are custom handlers only. HTTP triggers are served. Storage Queues, Service Bus queues,
+// blob containers and event hubs are read where their connections are given, and Event Grid triggers, and blob triggers
+// with that source, have their webhooks. POST /admin/functions/{name} fires functions by hand, and POST
+// /tandem/handler/{function} hands a payload to a free process and gives back what it answers. Timers and other
+// triggers do not fire by themselves. Output bindings other than HTTP are ignored. Settings come from the options, not from local.settings.json. A time-out kills the
 // process, where Azure restarts the whole host. A request that takes longer than the 230 seconds that Azure's load
 // balancer waits gets 502, and its function runs on.
 package local

@@ -23,8 +23,8 @@ var eventGridOrigins = []string{
 }
 
 // serveEventGrid is where Event Grid delivers events for functions with an Event Grid trigger. It answers when the
-// functions have ended: 202 when all succeeded, and else 500 with why one did not. The master key opens it; system
-// keys there are none.
+// functions have ended: 202 when all succeeded, and else 500 with why one did not. The master key and the system key
+// open it.
 //
 // Source: EventGridExtensionConfigProvider.cs and HttpRequestProcessor.cs in
 // https://github.com/Azure/azure-sdk-for-net, under sdk/eventgrid/Microsoft.Azure.WebJobs.Extensions.EventGrid.
