@@ -117,7 +117,7 @@ var noiseOfAllKinds = map[string]source{
 }
 
 func TestSidesThatAreAlikeDoNotDifferHoweverNoisy(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(5) {
 		r := mustCompare(t, Options{}, calibratedRun(seed, 300, noiseOfAllKinds)...)
 		if r.Verdict != Inconclusive || r.Trials.Differed != 0 || r.Trials.Noisy != 300 {
 			t.Fatalf("seed %d: %s, %+v, %+v", seed, r.Verdict, r.Trials, r.Clusters)
@@ -215,7 +215,7 @@ func TestFaultsAreFoundUnderNoise(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for seed := range uint64(2) {
+			for seed := range uint64(1) {
 				fields := map[string]source{"fresh": freshID, "set": oneOf("1", "2"), tt.field: tt.source}
 				r := mustCompare(t, Options{}, calibratedRun(seed, 1000, fields)...)
 				if r.Verdict != Differs || len(r.Clusters) == 0 {
