@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"tandem/capture"
@@ -208,13 +209,13 @@ func (o *Observer) payload(c *call) (*capture.Invocation, Fate, error) {
 	switch {
 	case trigger == "httptrigger":
 		return o.httpCall(c)
+	case !o.opts.Replays && c.req.isReplayed(trigger):
+		return nil, LeftReplay, nil
 	case o.opts.Verbatim:
 	case trigger == "queuetrigger":
 		inv, err = o.queueCall(c)
 	case trigger == "servicebustrigger":
 		inv, err = o.serviceBusCall(c)
-	case trigger == "blobtrigger" && !o.opts.Replays && c.req.isReplayedBlob():
-		return nil, LeftReplay, nil
 	case trigger == "blobtrigger":
 		inv, err = o.blobCall(c)
 	}
@@ -292,16 +293,46 @@ func (o *Observer) messageInvocation(c *call, source string, event json.RawMessa
 	return inv
 }
 
-// isReplayedBlob tells whether a replay has uploaded the blob.
-func (r *Request) isReplayedBlob() bool {
-	var metadata map[string]string
-	_ = json.Unmarshal(r.Metadata["Metadata"], &metadata) // without any it is not
-	for name := range metadata {
-		if strings.EqualFold(name, capture.MarkMetadata) {
+// markPlaces are the metadata in which a replay's mark comes to a function, by its trigger.
+var markPlaces = map[string][]string{
+	"blobtrigger":       {"Metadata"},
+	"servicebustrigger": {"ApplicationProperties", "UserProperties"},
+	"eventhubtrigger":   {"Properties", "PropertiesArray"},
+}
+
+// isReplayed tells whether a replay has uploaded the blob or sent the message; of several events, all of them.
+func (r *Request) isReplayed(trigger string) bool {
+	for _, place := range markPlaces[trigger] {
+		var several []map[string]json.RawMessage
+		if text := unquoted(r.Metadata[place]); len(text) > 0 && text[0] == '[' {
+			_ = json.Unmarshal(text, &several) // what cannot be read has no mark
+		} else {
+			several = make([]map[string]json.RawMessage, 1)
+			_ = json.Unmarshal(text, &several[0])
+		}
+		if len(several) > 0 && !slices.ContainsFunc(several, func(m map[string]json.RawMessage) bool { return !isMarked(m) }) {
 			return true
 		}
 	}
 	return false
+}
+
+func isMarked(properties map[string]json.RawMessage) bool {
+	for name := range properties {
+		if strings.EqualFold(name, capture.MarkMetadata) || strings.EqualFold(name, capture.MarkHeader) {
+			return true
+		}
+	}
+	return false
+}
+
+// unquoted is metadata without the string that it may come in.
+func unquoted(text json.RawMessage) json.RawMessage {
+	var inner string
+	if json.Unmarshal(text, &inner) == nil {
+		return json.RawMessage(strings.TrimSpace(inner))
+	}
+	return bytes.TrimSpace(text)
 }
 
 func (o *Observer) blobCall(c *call) (*capture.Invocation, error) {
