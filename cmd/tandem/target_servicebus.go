@@ -1,13 +1,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
-	"tandem/capture"
-	"tandem/capture/effects"
 	"tandem/config"
 	"tandem/replay"
 	"tandem/replay/functions"
@@ -31,13 +28,7 @@ func (b *targetBuilder) serviceBus(f *config.Functions) (replay.Deployment, erro
 	if f.Completion != nil {
 		opts.Board = b.board
 	}
-	if f.Effects != "" {
-		client := effects.Client{URL: f.Effects, HTTP: b.http}
-		opts.Effects = func(ctx context.Context, id string, delivery int) ([]capture.Effect, error) {
-			work, err := client.Take(ctx, effects.MessageTag(id, delivery))
-			return work.Effects, err
-		}
-	}
+	opts.Effects = b.messageEffects(f.Effects)
 	target, err := functions.NewServiceBus(opts)
 	if err != nil {
 		return d, err

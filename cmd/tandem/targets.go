@@ -154,6 +154,19 @@ func (b *targetBuilder) effects(address string) replay.EffectsFunc {
 	}
 }
 
+// messageEffects returns how to learn what a delivery of a message did, from the address of a recording endpoint.
+func (b *targetBuilder) messageEffects(
+	address string) func(ctx context.Context, messageID string, delivery int) ([]capture.Effect, error) {
+	if address == "" {
+		return nil
+	}
+	client := effects.Client{URL: address, HTTP: b.http}
+	return func(ctx context.Context, id string, delivery int) ([]capture.Effect, error) {
+		work, err := client.Take(ctx, effects.MessageTag(id, delivery))
+		return work.Effects, err
+	}
+}
+
 // environment is what the config says of a target at these addresses, which it has to unless all are on this machine.
 func environment(declared replay.Environment, addresses ...string) replay.Environment {
 	for _, address := range addresses {
