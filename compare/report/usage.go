@@ -41,7 +41,10 @@ func coldStarts(p compare.Percentiles) []string {
 	if p.Count == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s, half within %.0f ms", starts(p.Count), p.P50)}
+	if p.Count == 1 {
+		return []string{fmt.Sprintf("1 cold start of %.0f ms", p.P50)}
+	}
+	return []string{fmt.Sprintf("%d cold starts, half within %.0f ms", p.Count, p.P50)}
 }
 
 // used says what is known against a limit, and the price.
@@ -59,11 +62,4 @@ func used(u *compare.Usage) (what []string) {
 		what = append(what, fmt.Sprintf("%.2f a million", *u.PricePerMillion))
 	}
 	return what
-}
-
-func starts(n int64) string {
-	if n == 1 {
-		return "1 cold start"
-	}
-	return fmt.Sprintf("%d cold starts", n)
 }
