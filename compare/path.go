@@ -73,14 +73,6 @@ func (p *place) with(t Treatment) *rule {
 	return nil
 }
 
-// follow returns the place of a pattern's path below p.
-func (p *place) follow(segments ...string) *place {
-	for _, s := range segments {
-		p = p.at(s)
-	}
-	return p
-}
-
 // position is a pattern and how much of it has been walked.
 type position struct {
 	rule *rule

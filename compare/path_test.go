@@ -36,7 +36,11 @@ func checkPlaces(t *testing.T, patterns []string, paths []string) {
 	for _, path := range paths {
 		segments := strings.Split(path, "/")[1:]
 		var got, want []int
-		if p := start.follow(segments...); p != nil {
+		p := start
+		for _, s := range segments {
+			p = p.at(s)
+		}
+		if p != nil {
 			for _, r := range p.here {
 				got = append(got, r.index)
 			}

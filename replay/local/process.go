@@ -95,22 +95,6 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-// stop asks the process to end, kills it when it has not done so after grace, and waits as kill does. On Windows,
-// where there is no asking, it kills.
-func (p *process) stop(grace time.Duration) {
-	if err := askToEnd(p.cmd.Process); err != nil {
-		p.kill()
-		return
-	}
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-p.exited:
-	case <-timer.C:
-		p.kill()
-	}
-}
-
 // alive tells whether the process has not ended yet.
 func (p *process) alive() bool {
 	select {

@@ -118,20 +118,6 @@ func TestKillTakesTheWholeProcessGroup(t *testing.T) {
 	}
 }
 
-func TestStopAsksBeforeItKills(t *testing.T) {
-	command, env := asChild(t, connect)
-	addr, accept := listen(t)
-	p, err := startProcess(processSpec{Command: command, Env: append(env, addr)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	accept()
-	p.stop(time.Minute)
-	if p.exitText() != "signal: terminated" {
-		t.Errorf("it ended with %q", p.exitText())
-	}
-}
-
 // A parent that is killed cannot clean up, so the kernel must.
 func TestChildDiesWithAParentThatIsKilled(t *testing.T) {
 	command, env := asChild(t, func() {

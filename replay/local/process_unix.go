@@ -9,5 +9,3 @@ import (
 
 // killGroup kills p and everything in its process group. Nobody may be left in it, so errors do not matter.
 func killGroup(p *os.Process) { _ = syscall.Kill(-p.Pid, syscall.SIGKILL) }
-
-func askToEnd(p *os.Process) error { return p.Signal(syscall.SIGTERM) }

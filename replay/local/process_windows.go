@@ -1,7 +1,6 @@
 package local
 
 import (
-	"errors"
 	"os"
 	"syscall"
 )
@@ -13,7 +12,5 @@ func childAttributes() *syscall.SysProcAttr {
 
 // killGroup kills p. Programs that it started live on: ending them takes a job object.
 func killGroup(p *os.Process) { _ = p.Kill() }
-
-func askToEnd(*os.Process) error { return errors.ErrUnsupported }
 
 func residentPeak(int) int64 { return 0 }
