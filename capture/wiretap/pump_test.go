@@ -161,8 +161,10 @@ func TestStreamsAreNotHeldUp(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	var got notes
-	w, err := NewWire(WireOptions{Upstream: server.Listener.Addr().String(), Observer: got.observer()})
+	done := make(chan string, 1)
+	w, err := NewWire(WireOptions{
+		Upstream: server.Listener.Addr().String(), Observer: Observer{Done: func(x *Exchange) { done <- describe(x) }},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,8 +196,13 @@ func TestStreamsAreNotHeldUp(t *testing.T) {
 	close(next)
 	io.Copy(io.Discard, resp.Body)
 	w.Sync()
-	if diff := cmp.Diff(`done POST /s "body" -> 200 "onetwothree"`, got[len(got)-1]); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	select {
+	case got := <-done:
+		if diff := cmp.Diff(`POST /s "body" -> 200 "onetwothree"`, got); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	default:
+		t.Error("what had passed was not told")
 	}
 	resp.Body.Close()
 	transport.CloseIdleConnections()
