@@ -21,16 +21,6 @@ import (
 	"tandem/replay/local"
 )
 
-// buildRecorder returns the recorder that a user would put beside the handler.
-func buildRecorder(t *testing.T) string {
-	t.Helper()
-	recorder := filepath.Join(t.TempDir(), "tandem-recorder")
-	if out, err := exec.Command("go", "build", "-o", recorder, "../tandem-recorder").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return recorder
-}
-
 // behind has the host start the recorder, which starts the handler of the app.
 func behind(t *testing.T, recorder, app, handler string) {
 	t.Helper()
@@ -53,7 +43,7 @@ func behind(t *testing.T, recorder, app, handler string) {
 // Without the recorder, what does not fail is unknown; see TestThePortIsFiredAtThroughItsContainer.
 func TestTheRecorderTellsWhatBecameOfBlobsThatEventGridTells(t *testing.T) {
 	s := startBlobSide(t)
-	recorder := buildRecorder(t)
+	recorder := recorder(t)
 	for _, tt := range []struct {
 		mistakes string
 		code     int
@@ -130,7 +120,7 @@ func countClicks(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestTheRecorderTellsWhatBecameOfEventsOfAHub(t *testing.T) {
-	recorder := buildRecorder(t)
+	recorder := recorder(t)
 	lambda := serveUntilTheEnd(t, http.HandlerFunc(countClicks))
 	var events []string
 	for i, text := range []string{"fine", "fail", "special"} {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -25,15 +24,11 @@ import (
 // A user's settings: the recorder is what the host starts, and starts the handler.
 func TestTheRecorderBesideTheHandlerTellsWhatBecameOfMessages(t *testing.T) {
 	s := startQueueSide(t)
-	recorder := filepath.Join(t.TempDir(), "tandem-recorder")
-	if out, err := exec.Command("go", "build", "-o", recorder, "../tandem-recorder").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	listen := quietAddress(t)
 	s.completion = fmt.Sprintf(`, completion: {recorder: {listen: "%s", token: s3cret}, deadline: 2m}`, listen)
 	app := s.startHostWith(t, func(settings string) string {
 		return strings.Replace(settings, `"defaultExecutablePath": "handler"`, fmt.Sprintf(
-			`"defaultExecutablePath": %q, "arguments": ["handler", "--", %q]`, recorder,
+			`"defaultExecutablePath": %q, "arguments": ["handler", "--", %q]`, recorder(t),
 			filepath.Join(s.programs, "functions", "handler")), 1)
 	}, s.log, "TANDEM_COMPLETIONS=http://"+listen, "TANDEM_COMPLETIONS_TOKEN=s3cret")
 	code, report, out := s.compareThrough(t, app)

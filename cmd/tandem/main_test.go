@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 type suite struct{ *testing.M }
 
 // samples is the folder of the programs that Run built: the sample application, as make build lays it out, a Lambda
-// function that comes with aws-lambda-go, and tandem.
+// function that comes with aws-lambda-go, tandem, and its recorder.
 var samples string
 
 // lean returns tandem without tests and race detector, for tests that measure it or give it much to do.
@@ -73,16 +73,17 @@ func buildSamples(dir string) error {
 		return fmt.Errorf("find aws-lambda-go: %w", err)
 	}
 	echo := filepath.Join(strings.TrimSpace(string(sdk)), "lambda", "testdata", "echo_handler.go")
-	targets := map[string]string{filepath.Join(dir, "echo"): echo, filepath.Join(dir, "tandem"): "."}
-	for _, source := range sampleSources {
-		name := source
-		if source == "handler" {
-			name = "functions/handler"
-		}
-		targets[filepath.Join(dir, "orders", filepath.FromSlash(name))] = "./" + ordersFolder + "/" + source
-	}
-	for to, from := range targets {
-		if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", to, from).CombinedOutput(); err != nil {
+	inFolder := func(name string) string { return filepath.Join(dir, name) + string(filepath.Separator) }
+	sample := "./" + ordersFolder
+	for to, from := range map[string][]string{ // of a folder's programs, each has its package's name
+		filepath.Join(dir, "echo"):   {echo},
+		inFolder(""):                 {".", "../tandem-recorder"},
+		inFolder("orders/lambda"):    {sample + "/lambda/..."},
+		inFolder("orders"):           {sample + "/driver"},
+		inFolder("orders/functions"): {sample + "/handler"},
+	} {
+		build := append([]string{"build", "-ldflags=-s -w", "-o", to}, from...)
+		if out, err := exec.Command("go", build...).CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", from, err, out)
 		}
 	}
@@ -101,6 +102,16 @@ func orders(t *testing.T) string {
 		}
 	}
 	return filepath.Join(samples, "orders")
+}
+
+// recorder returns the recorder that a user would put beside the handler, and has the cache mind it likewise.
+func recorder(t *testing.T) string {
+	t.Helper()
+	const source = "../tandem-recorder"
+	if _, err := os.ReadDir(source); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(samples, filepath.Base(source))
 }
 
 // call runs one command line in this process.

@@ -196,7 +196,7 @@ func TestAKilledLambdaLosesNothingFlushed(t *testing.T) {
 
 func TestAKilledReplayIsGoneOnWithAndFiresNothingTwiceIntoTheRun(t *testing.T) {
 	t.Parallel()
-	invocations, perKill := 8_000, 4_000 // each invocation makes two requests, of which a kill waits for perKill at most
+	invocations, perKill := 3_000, 1_500 // each invocation makes two requests, of which a kill waits for perKill at most
 	if soak {
 		invocations, perKill = 30_000, 8_000
 	}
@@ -338,7 +338,7 @@ const peakTolerance = 1.2
 
 func TestMemoryDoesNotGrowWithTheRecording(t *testing.T) {
 	if !soak {
-		throughAll(t, 10_000)
+		throughAll(t, 3_000)
 		return
 	}
 	small, large := throughAll(t, 100_000), throughAll(t, 1_000_000)
