@@ -146,6 +146,8 @@ type RuleReport struct {
 	// counts once for each.
 	Leaves  int64 `json:"leaves"`
 	Expired bool  `json:"expired"`
+	// OutOfScope says that the rule is for other baselines. It was not asked about anything, and has not expired here.
+	OutOfScope bool `json:"outOfScope,omitempty"`
 }
 
 // Unchecked says how much of the baseline's outcomes rules no longer check.

@@ -38,6 +38,9 @@ type Rule struct {
 	Status     []capture.Status  `yaml:"status,omitempty" json:"status,omitempty"`
 	HTTPStatus []string          `yaml:"http-status,omitempty" json:"httpStatus,omitempty"` // like 404 or 4xx
 
+	// Against has the baselines that the rule is for, as [Against] names them; none means all.
+	Against []Against `yaml:"against,omitempty" json:"against,omitempty"`
+
 	Why   string `yaml:"why" json:"why,omitempty"` // required, but for presets
 	Owner string `yaml:"owner,omitempty" json:"owner,omitempty"`
 	Until string `yaml:"until,omitempty" json:"until,omitempty"` // a date; the rule has expired the day after
@@ -61,7 +64,8 @@ func (r Rule) Validate() error {
 // rule is a Rule with its parameters read.
 type rule struct {
 	Rule
-	index   int // its place among all rules of a comparison
+	index   int  // its place among all rules of a comparison
+	out     bool // it is not for the comparison's baseline
 	path    []string
 	matches *regexp.Regexp
 	within  time.Duration

@@ -98,9 +98,3 @@ func (f *Functions) ways() map[string]way {
 	}
 	return set
 }
-
-// ruleEntry is one entry of rules: a rule, or the use of a preset.
-type ruleEntry struct {
-	Use          string `yaml:"use"`
-	compare.Rule `yaml:",inline"`
-}

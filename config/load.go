@@ -16,7 +16,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
-	"tandem/compare"
 	"tandem/replay"
 	"tandem/replay/rewrite"
 )
@@ -311,36 +310,4 @@ func isEnvironment(e replay.Environment) bool {
 
 func noEnvironment(e replay.Environment) error {
 	return fmt.Errorf("environment: %q is none of sandbox, staging, production", e)
-}
-
-// readRules makes c.Rules of the entries, with presets in their places.
-func (l *loader) readRules(c *Config) error {
-	if c.RuleEntries != nil {
-		c.Rules = []compare.Rule{}
-	}
-	for i, entry := range c.RuleEntries {
-		if entry.Use == "" {
-			if err := entry.Validate(); err != nil {
-				key, _, _ := strings.Cut(err.Error(), ":")
-				return l.fail(err, "rules", i, key)
-			}
-			for _, function := range entry.On {
-				if _, ok := c.Functions[function]; !ok && len(c.Functions) > 0 {
-					return l.fail(fmt.Errorf("on: there is no function %q under functions", function), "rules", i, "on")
-				}
-			}
-			c.Rules = append(c.Rules, entry.Rule)
-			continue
-		}
-		if entry.At != "" || entry.Treat != "" {
-			return l.fail(errors.New("use: an entry is either the use of a preset or a rule of its own"), "rules", i, "use")
-		}
-		rules, err := compare.Preset(entry.Use)
-		if err != nil {
-			return l.fail(fmt.Errorf("use: %w", err), "rules", i, "use")
-		}
-		c.Rules = append(c.Rules, rules...)
-	}
-	c.RuleEntries = nil
-	return nil
 }
