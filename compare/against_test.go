@@ -114,3 +114,24 @@ func TestARuleThatIsOutOfScopeExpiresNoGate(t *testing.T) {
 		}
 	}
 }
+
+func TestReportsSayByWhichRulesTheyWereJudged(t *testing.T) {
+	hash := func(rules ...Rule) string {
+		r := mustCompare(t, Options{Rules: rules}, fired("lambda"))
+		if len(r.RulesHash) != 64 {
+			t.Errorf("the hash is %q", r.RulesHash)
+		}
+		return r.RulesHash
+	}
+	one, two := Rule{At: "/body/a", Treat: Ignore, Why: "w"}, Rule{At: "/body/b", Treat: Ignore, Why: "w"}
+	narrow, until := one, one
+	narrow.Against, until.Until = []Against{AgainstRun}, "2099-12-31"
+	seen := make(map[string]int)
+	for i, rules := range [][]Rule{{}, {one}, {two}, {one, two}, {two, one}, {narrow}, {until}} {
+		h := hash(rules...)
+		if first, ok := seen[h]; ok || h != hash(rules...) {
+			t.Errorf("rules %d have the hash of rules %d, or none that stays", i, first)
+		}
+		seen[h] = i
+	}
+}

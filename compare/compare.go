@@ -208,7 +208,7 @@ func (c *comparison) report(f *findings) *Report {
 		Version: ReportVersion, Baseline: c.opts.Baseline, Candidate: c.opts.Candidate, Reasons: []string{}, Clusters: []Cluster{},
 		Functions: make(map[string]FunctionReport, len(s.functions)),
 		Latency:   make(map[string]FunctionLatency, len(s.functions)),
-		Rules:     c.judge.rules.report(s.tally, c.opts.Now),
+		Rules:     c.judge.rules.report(s.tally, c.opts.Now), RulesHash: c.judge.rules.hash(),
 		Unchecked: Unchecked{Leaves: s.tally.leaves, Ignored: s.tally.ignored},
 	}
 	if r.Unchecked.Leaves > 0 {

@@ -22,14 +22,17 @@ type Report struct {
 	Trials    Counts   `json:"trials"`
 	// MismatchUpperBound95 is the share of invocations that may still differ, with 95 % confidence, if those to come
 	// are like those compared. It is 1 when nothing was compared.
-	MismatchUpperBound95 float64                    `json:"mismatchUpperBound95"`
-	Functions            map[string]FunctionReport  `json:"functions"`
-	Clusters             []Cluster                  `json:"clusters"`
-	Noise                []NoiseReport              `json:"noise,omitempty"` // of a calibrated run
-	Proposals            []Proposal                 `json:"proposals,omitempty"`
-	Rules                []RuleReport               `json:"rules"`
-	Unchecked            Unchecked                  `json:"unchecked"`
-	Latency              map[string]FunctionLatency `json:"latency"`
+	MismatchUpperBound95 float64                   `json:"mismatchUpperBound95"`
+	Functions            map[string]FunctionReport `json:"functions"`
+	Clusters             []Cluster                 `json:"clusters"`
+	Noise                []NoiseReport             `json:"noise,omitempty"` // of a calibrated run
+	Proposals            []Proposal                `json:"proposals,omitempty"`
+	Rules                []RuleReport              `json:"rules"`
+	// RulesHash is the SHA-256 of all rules as they were declared, in lower-case hex: equal for reports that were judged
+	// by the same rules.
+	RulesHash string                     `json:"rulesHash"`
+	Unchecked Unchecked                  `json:"unchecked"`
+	Latency   map[string]FunctionLatency `json:"latency"`
 	// Calibrated counts the trials in which both targets were fired at twice, with outcomes that could be compared.
 	Calibrated int64 `json:"calibrated,omitempty"`
 	// WithoutEffects counts the trials that were compared without their effects, which were watched on one side only.

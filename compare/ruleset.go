@@ -1,6 +1,9 @@
 package compare
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -112,6 +115,20 @@ func (s *ruleSet) narrowed(at situation) *functionRules {
 		s.together[string(applies)] = f
 	}
 	return f
+}
+
+// hash is [Report].RulesHash.
+func (s *ruleSet) hash() string {
+	declared := make([]Rule, len(s.rules))
+	for i, r := range s.rules {
+		declared[i] = r.Rule
+	}
+	doc, err := json.Marshal(declared)
+	if err != nil {
+		panic(fmt.Sprintf("compare: rules cannot be written: %v", err)) // they are texts and lists of texts
+	}
+	sum := sha256.Sum256(doc)
+	return hex.EncodeToString(sum[:])
 }
 
 // report says what each rule did. Now decides which have expired.

@@ -72,6 +72,7 @@ func Parse(name string, text []byte, getenv func(string) (string, bool), section
 		return nil, &Error{File: name, Err: errors.New("it has to be one YAML document, which starts with version: 1")}
 	}
 	l.body = file.Docs[0].Body
+	fired, firedErr := fireHash(l.body)
 	if err := l.expand(getenv); err != nil {
 		return nil, err
 	}
@@ -82,8 +83,11 @@ func Parse(name string, text []byte, getenv func(string) (string, bool), section
 	if err := l.check(c); err != nil {
 		return nil, err
 	}
+	if firedErr != nil { // what is wrong with the file was told better before
+		return nil, &Error{File: name, Err: firedErr}
+	}
 	sum := sha256.Sum256(text)
-	c.Hash = hex.EncodeToString(sum[:])
+	c.Hash, c.FireHash = hex.EncodeToString(sum[:]), fired
 	return c, nil
 }
 
