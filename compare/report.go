@@ -90,7 +90,9 @@ type FunctionReport struct {
 
 // A Cluster gathers the differences that likely have one cause.
 type Cluster struct {
-	ID       string  `json:"id"` // the same for the same cause in another run
+	// ID is the same for the same cause in another run. Of one of several causes at a place it is that of the place, "-" and
+	// that of the cause; the place's alone where there is one cause, or where the others are gathered.
+	ID       string  `json:"id"`
 	Function string  `json:"function"`
 	Path     string  `json:"path"` // with * for what varies from trial to trial
 	Kind     Kind    `json:"kind"`
