@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -93,7 +94,7 @@ func TestARuleThatIsOutOfScopeChangesNothing(t *testing.T) {
 		if r.Verdict != Differs {
 			t.Errorf("%d rules: %s", len(rules), r.Verdict)
 		}
-		r.Rules = nil
+		r.Rules, r.RulesHash = nil, ""
 		doc, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
@@ -133,5 +134,49 @@ func TestReportsSayByWhichRulesTheyWereJudged(t *testing.T) {
 			t.Errorf("rules %d have the hash of rules %d, or none that stays", i, first)
 		}
 		seen[h] = i
+	}
+}
+
+func TestWhatRedactionReplacedIsNoDifferenceAndAllElseIs(t *testing.T) {
+	const token = "redacted-0123456789abcdef"
+	outcome := func(cookie, body string) string {
+		return `{"status":"ok","http":{"status":200,"cookies":[{"name":"sid","value":"` + cookie +
+			`","attributes":{"path":"/"}}],"body":{"json":` + body + `}}}`
+	}
+	was := outcome(token, `{"token":"`+token+`","items":[{"id":"a","key":"`+token+`"},{"id":"b","n":1}],"n":1}`)
+	is := `{"token":"t0p","items":[{"id":"a","key":"k3y"},{"id":"b","n":1}],"n":1}`
+	rules, err := Preset(Recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, candidate string
+		want            []string // paths that differ
+	}{
+		{"secrets for tokens", outcome("s1d", is), nil},
+		{"the tokens themselves", was, nil},
+		{"no cookie value", outcome("", is), []string{"/http/cookies/sid/value"}},
+		{"another path of the cookie", strings.Replace(outcome("s1d", is), `"/"`, `"/x"`, 1), []string{"/http/cookies/sid/path"}},
+		{"a secret that is null", outcome("s1d", strings.Replace(is, `"t0p"`, `null`, 1)), []string{"/body/token"}},
+		{"a secret that is not there", outcome("s1d", strings.Replace(is, `"token":"t0p",`, ``, 1)), []string{"/body/token"}},
+		{"another value beside", outcome("s1d", strings.Replace(is, `"n":1}]`, `"n":2}]`, 1)), []string{"/body/items/*/n"}},
+		{"an element more", outcome("s1d", strings.Replace(is, `[`, `[{"id":"c"},`, 1)), []string{"/body/items/*"}},
+	} {
+		trial := `{"invocation":"i","function":"f","shape":"s","outcomes":{"recording":` + was + `,"functions":` + tt.candidate + `}}`
+		r := mustCompare(t, Options{Baseline: "recording", Rules: rules}, trial)
+		var paths []string
+		for _, c := range r.Clusters {
+			paths = append(paths, c.Path)
+		}
+		if !slices.Equal(paths, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, paths, tt.want)
+		}
+		if tt.want == nil && (r.Unchecked.Ignored != 3 || r.Rules[0].Applied != 3 || r.Rules[0].Leaves != 3) {
+			t.Errorf("%s: %+v and %+v, want the three tokens", tt.name, r.Unchecked, r.Rules[0])
+		}
+		lambda := strings.Replace(trial, `"recording"`, `"lambda"`, 1)
+		if r := mustCompare(t, Options{Rules: rules}, lambda); r.Verdict == Parity != (tt.candidate == was) {
+			t.Errorf("%s: against lambda it is %s", tt.name, r.Verdict)
+		}
 	}
 }

@@ -25,6 +25,7 @@ const (
 	JSON      Treatment = "json"      // when the texts hold equal JSON; rules below the path apply to it
 	Lower     Treatment = "lower"     // when they are texts that differ in case alone
 	Map       Treatment = "map"       // when they are equal once From is To in the baseline's texts
+	Redacted  Treatment = "redacted"  // when the baseline's has tokens of redaction, and the candidate's could be with secrets
 )
 
 // A Rule is a declared, reasoned exception. It takes two values at one path as equal where they are not.
@@ -98,7 +99,7 @@ func compileRule(r Rule) (*rule, error) {
 
 func (c *rule) parameters() (err error) {
 	switch c.Treat {
-	case Ignore, Alias, Unordered, Type, JSON, Lower:
+	case Ignore, Alias, Unordered, Type, JSON, Lower, Redacted:
 	case Tolerance:
 		if c.margin, err = parseMargin(c.Within); err != nil {
 			return fmt.Errorf("within: %w", err)
@@ -126,7 +127,7 @@ func (c *rule) parameters() (err error) {
 	return nil
 }
 
-const treatments = "ignore, alias, tolerance, unordered, pattern, time, type, json, lower, map"
+const treatments = "ignore, alias, tolerance, unordered, pattern, time, type, json, lower, map, redacted"
 
 // unusedParameters refuses a parameter that the treatment would not look at: whoever wrote it expects it to matter.
 func (c *rule) unusedParameters() error {
