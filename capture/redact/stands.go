@@ -3,12 +3,14 @@ package redact
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// Stands reports whether text is what stands for a secret, or has such in it, by a form that nothing else has: of a JWT,
-// an AWS access key ID, an e-mail address, a UUID, of 16 hexadecimal digits or more, of base64, or of any text. It does not
-// know those of other numbers and addresses, which real ones may look like, nor one of base64 that could be a word.
+// Stands reports whether text is what stands for a secret, or has such in it, by a form that nothing else has: of a
+// JWT, an AWS access key ID, an e-mail address, a UUID, of 16 hexadecimal digits or more, of base64, or of any text. It
+// does not know those of other numbers and addresses, which real ones may look like, nor one of base64 that could be a
+// word.
 func Stands(text string) bool {
 	return kindOf([]byte(text)) != noToken || strings.Contains(text, textMark) && textToken.MatchString(text)
 }
@@ -31,8 +33,17 @@ func StandsFor(text, value string) bool {
 	case longToken:
 		return len(v) >= 16 && bytes.IndexFunc(v, isBlank) < 0 && !isJWT(v)
 	default:
-		return strings.TrimSpace(value) != "" && !isJWT(v) && !isKeyID(v) && !isUUID(v)
+		return !isNothing(value) && !isJWT(v) && !isKeyID(v) && !isUUID(v)
 	}
+}
+
+// isNothing reports whether value is what programs write where there is none: no secret that is worth the name.
+func isNothing(value string) bool {
+	switch strings.ToLower(strings.TrimSpace(value)) {
+	case "", "undefined", "null", "none", "nil", "<nil>", "nan", "[object object]", "true", "false", "0":
+		return true
+	}
+	return false
 }
 
 type standing int
@@ -82,7 +93,7 @@ func isBase64Token(v []byte) bool {
 var textToken = regexp.MustCompile(`\b` + textMark + `[0-9a-f]{16}\b`)
 
 // secretWithin is what one may stand for there: a text without what separates parameters, headers and words.
-const secretWithin = `[^\s&;,?#"'<>]+`
+const secretWithin = `([^\s&;,?#"'<>]+)`
 
 // isLike reports whether value is like text with something for each token in it.
 func isLike(text, value string) bool {
@@ -95,5 +106,9 @@ func isLike(text, value string) bool {
 	}
 	pattern.WriteString(regexp.QuoteMeta(text[from:]) + `\z`)
 	re, err := regexp.Compile(pattern.String())
-	return err == nil && from > 0 && re.MatchString(value)
+	if err != nil || from == 0 {
+		return false
+	}
+	secrets := re.FindStringSubmatch(value)
+	return secrets != nil && !slices.ContainsFunc(secrets[1:], isNothing)
 }

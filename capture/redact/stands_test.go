@@ -63,6 +63,10 @@ func TestASecretHasTheFormOfItsToken(t *testing.T) {
 		{"a=" + token + "; b=" + token, "a=1; b=2", true},
 		{"a=" + token + "; b=" + token, "a=1", false},
 		{token, "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", false},
+		{"Bearer " + token, "Bearer undefined", false},
+		{token, "null", false},
+		{token, "[object Object]", false},
+		{token, "nullable", true},
 		{long, "undefined", false},
 		{long, "0123456789abcdef", true},
 		{id, "0123456789abcdef0123456789abcdef0123", false},
@@ -84,7 +88,7 @@ func FuzzStandsFor(f *testing.F) {
 			t.Errorf("%q has no token and stands for %q", text, value)
 		}
 		token := string(tokens.token([]byte(value)))
-		if strings.TrimSpace(value) != "" && !strings.HasPrefix(value, pemBegin) && Stands(token) && !Stands(value) && !StandsFor(token, value) {
+		if !isNothing(value) && !strings.HasPrefix(value, pemBegin) && Stands(token) && !Stands(value) && !StandsFor(token, value) {
 			t.Errorf("%q does not stand for %q, which it was made of", token, value)
 		}
 	})
