@@ -119,7 +119,7 @@ func TestARuleThatIsOutOfScopeExpiresNoGate(t *testing.T) {
 func TestReportsSayByWhichRulesTheyWereJudged(t *testing.T) {
 	hash := func(rules ...Rule) string {
 		r := mustCompare(t, Options{Rules: rules}, fired("lambda"))
-		if len(r.RulesHash) != 64 {
+		if len(r.RulesHash) != 32 {
 			t.Errorf("the hash is %q", r.RulesHash)
 		}
 		return r.RulesHash

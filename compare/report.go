@@ -28,8 +28,8 @@ type Report struct {
 	Noise                []NoiseReport             `json:"noise,omitempty"` // of a calibrated run
 	Proposals            []Proposal                `json:"proposals,omitempty"`
 	Rules                []RuleReport              `json:"rules"`
-	// RulesHash is the SHA-256 of all rules as they were declared, in lower-case hex: equal for reports that were judged
-	// by the same rules.
+	// RulesHash is of all rules as they were declared, 32 digits of their SHA-256 in lower-case hex: equal for reports that
+	// were judged by the same rules.
 	RulesHash string                     `json:"rulesHash"`
 	Unchecked Unchecked                  `json:"unchecked"`
 	Latency   map[string]FunctionLatency `json:"latency"`
