@@ -2,6 +2,7 @@ package compare
 
 import (
 	"hash/maphash"
+	"slices"
 	"strconv"
 
 	"tandem/capture/jsonval"
@@ -82,7 +83,7 @@ var digestSeed = maphash.MakeSeed()
 
 // digest is equal for values that any rules at or below p could take as equal. Its value is another in each process.
 func digest(p *place, v *jsonval.Value) uint64 {
-	if p != nil && len(p.here) > 0 {
+	if p != nil && len(p.here) > 0 && (v.Kind == jsonval.String || !p.only(Redacted)) {
 		return 1
 	}
 	const prime = 1099511628211
@@ -107,6 +108,11 @@ func digest(p *place, v *jsonval.Value) uint64 {
 		sum = sum*prime ^ maphash.String(digestSeed, v.Text)
 	}
 	return sum
+}
+
+// only reports whether all rules at p treat so.
+func (p *place) only(t Treatment) bool {
+	return !slices.ContainsFunc(p.here, func(r *rule) bool { return r.Treat != t })
 }
 
 // uniform reports whether rules treat every element of a list of n alike.

@@ -309,14 +309,16 @@ func (g *gathering) alsoList() []string {
 }
 
 // id is the same for the same cluster in every run, so that people can refer to it. Own is the cause by which a cluster
-// was split from others at its place.
+// was split from others at its place, and is told behind the ID of the place: whether there are others depends on the run,
+// and who has noted the ID of the place finds all that happens there.
 func (k clusterKey) id(own string) string {
-	text := k.text()
+	place := sha256.Sum256([]byte(k.text()))
+	id := hex.EncodeToString(place[:4])
 	if own != "" {
-		text += "\x00" + own
+		cause := sha256.Sum256([]byte(own))
+		id += "-" + hex.EncodeToString(cause[:3])
 	}
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:4])
+	return id
 }
 
 func (k clusterKey) text() string {

@@ -260,6 +260,39 @@ func TestASplitClusterKeepsItsID(t *testing.T) {
 	}
 }
 
+// Whether a cause is alone at its place depends on the run; the ID of the place does not.
+func TestWhatHappensAtOnePlaceHasItsIDWhetherSplitOrNot(t *testing.T) {
+	hundred, sign, odd := `{"v":%d00}`, `{"v":-%d}`, `{"v":3%d7}`
+	ids := func(candidates ...string) map[string]string {
+		var lines []string
+		for i := range 12 {
+			b, c := fmt.Sprintf(`{"v":%d}`, i+1), fmt.Sprintf(candidates[i%len(candidates)], i+1)
+			lines = append(lines, line(fmt.Sprint(i), "f", answer(b), answer(c)))
+		}
+		found := make(map[string]string)
+		for _, c := range mustCompare(t, Options{}, lines...).Clusters {
+			found[c.ID] = c.Cause
+		}
+		return found
+	}
+	alone, two, three := ids(hundred), ids(hundred, sign), ids(hundred, sign, odd)
+	if len(alone) != 1 || len(two) != 2 || len(three) != 3 {
+		t.Fatalf("%v, %v, %v", alone, two, three)
+	}
+	place := slices.Collect(maps.Keys(alone))[0]
+	for _, split := range []map[string]string{two, three} {
+		for id, cause := range split {
+			rest := cause == "another number"
+			if first, own, ok := strings.Cut(id, "-"); first != place || ok == rest || ok && len(own) != 6 {
+				t.Errorf("%q is %s, at the place %s", cause, id, place)
+			}
+			if !rest && three[id] != cause {
+				t.Errorf("%q is %s in one run alone: %v", cause, id, three)
+			}
+		}
+	}
+}
+
 func TestClustersOfOtherFunctionsWithOneCauseAreAlike(t *testing.T) {
 	var lines []string
 	for i := range 6 {

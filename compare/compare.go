@@ -55,7 +55,8 @@ func (o Options) withDefaults() Options {
 // The run is read once. It is read again where that takes knowing all of it: when a generated value occurs twice, to see
 // whether aliases still pair one to one, and when it is calibrated, to tell noise from differences.
 func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, error) {
-	return compareTrials(ctx, run, opts.withDefaults(), nil)
+	opts = opts.withDefaults()
+	return compareTrials(ctx, run, opts, againstOutcome(opts.Baseline), nil)
 }
 
 // A trialSource is what a comparison reads, as often as it takes: a run, or two that were joined.
@@ -65,8 +66,9 @@ type trialSource interface {
 	Notices() []string             // what stands in the way of parity
 }
 
-// compareTrials is [Run]. The options are complete; remarks are told as they are.
-func compareTrials(ctx context.Context, run trialSource, opts Options, remarks []string) (*Report, error) {
+// compareTrials is [Run]. The options are complete; against is what rules call the baseline; remarks are told as they are.
+func compareTrials(ctx context.Context, run trialSource, opts Options, against Against, remarks []string) (
+	*Report, error) {
 	if opts.Baseline == opts.Candidate {
 		return nil, fmt.Errorf("the baseline and the candidate are both %q", opts.Baseline)
 	}
@@ -74,6 +76,7 @@ func compareTrials(ctx context.Context, run trialSource, opts Options, remarks [
 	if err != nil {
 		return nil, err
 	}
+	rules.compareWith(against)
 	c := comparison{run: run, opts: opts, remarks: remarks, judge: judge{
 		baseline: opts.Baseline, candidate: opts.Candidate, rules: rules,
 		anyEffects: opts.Gate != nil && opts.Gate.Require.AnyEffects,
@@ -205,7 +208,7 @@ func (c *comparison) report(f *findings) *Report {
 		Version: ReportVersion, Baseline: c.opts.Baseline, Candidate: c.opts.Candidate, Reasons: []string{}, Clusters: []Cluster{},
 		Functions: make(map[string]FunctionReport, len(s.functions)),
 		Latency:   make(map[string]FunctionLatency, len(s.functions)),
-		Rules:     c.judge.rules.report(s.tally, c.opts.Now),
+		Rules:     c.judge.rules.report(s.tally, c.opts.Now), RulesHash: c.judge.rules.hash(),
 		Unchecked: Unchecked{Leaves: s.tally.leaves, Ignored: s.tally.ignored},
 	}
 	if r.Unchecked.Leaves > 0 {

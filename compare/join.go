@@ -53,7 +53,7 @@ func Runs(ctx context.Context, run *replay.RunReader, other Other, opts Options)
 	if err := j.make(ctx); err != nil {
 		return nil, err
 	}
-	return compareTrials(ctx, &j, opts, j.remarks())
+	return compareTrials(ctx, &j, opts, againstOther(other.Outcome), j.remarks())
 }
 
 // A join is two runs as one, whose trials have the candidate's outcomes of the one and the baseline's of the other.

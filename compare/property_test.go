@@ -20,6 +20,7 @@ func allTreatments() []Rule {
 		{At: "/body/c", Treat: Unordered, By: "a"}, {At: "/**/c/*", Treat: Tolerance, Within: "50%"}, {At: "/**/d", Treat: JSON},
 		{At: "/body/a/*", Treat: Lower}, {At: "/effects/*/body", Treat: Unordered}, {At: "/**/a", Treat: Pattern, Matches: "^[0-9]$"},
 		{At: "/body/e", Treat: Unordered, HTTPStatus: []string{"4xx"}}, {At: "/body/*/e", Treat: Type, Status: []capture.Status{capture.StatusOK}},
+		{At: "/**", Treat: Redacted},
 	}
 	for i := range rules {
 		rules[i].Why = "w"

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"tandem/capture/jsonval"
+	"tandem/capture/redact"
 )
 
 // A tally counts what the rules did to one or more pairs of documents. Tallies add up in any order.
@@ -142,7 +143,7 @@ func (r *reconciler) elements(p *place, path string, b, c *jsonval.Value) {
 func (r *reconciler) align(p *place, b, c []jsonval.Value) []edit {
 	keys := slices.DeleteFunc(slices.Clone(r.keys), func(name string) bool {
 		named := p.other.at(name)
-		return named != nil && len(named.here) > 0
+		return named != nil && len(named.here) > 0 && !named.only(Redacted)
 	})
 	if partner, ok := partnersByKey(b, c, keys); ok {
 		list := make([]edit, len(partner))
@@ -165,8 +166,11 @@ func (r *reconciler) settle(rule *rule, path string, b, c *jsonval.Value) bool {
 	if r.tally == nil {
 		return r.allows(rule, b, c)
 	}
+	if rule.Treat == Redacted && (b.Kind != jsonval.String || !redact.Stands(b.Text)) {
+		return false // there is nothing to ask
+	}
 	r.tally.applied[rule.index]++
-	if rule.Treat == Ignore || rule.Treat == Type && b.Kind == c.Kind {
+	if rule.Treat == Ignore || rule.Treat == Type && b.Kind == c.Kind || rule.Treat == Redacted && rule.allows(*b, *c) {
 		n := int64(leaves(*b))
 		r.tally.ignored += n
 		r.tally.under[rule.index] += n

@@ -22,14 +22,17 @@ type Report struct {
 	Trials    Counts   `json:"trials"`
 	// MismatchUpperBound95 is the share of invocations that may still differ, with 95 % confidence, if those to come
 	// are like those compared. It is 1 when nothing was compared.
-	MismatchUpperBound95 float64                    `json:"mismatchUpperBound95"`
-	Functions            map[string]FunctionReport  `json:"functions"`
-	Clusters             []Cluster                  `json:"clusters"`
-	Noise                []NoiseReport              `json:"noise,omitempty"` // of a calibrated run
-	Proposals            []Proposal                 `json:"proposals,omitempty"`
-	Rules                []RuleReport               `json:"rules"`
-	Unchecked            Unchecked                  `json:"unchecked"`
-	Latency              map[string]FunctionLatency `json:"latency"`
+	MismatchUpperBound95 float64                   `json:"mismatchUpperBound95"`
+	Functions            map[string]FunctionReport `json:"functions"`
+	Clusters             []Cluster                 `json:"clusters"`
+	Noise                []NoiseReport             `json:"noise,omitempty"` // of a calibrated run
+	Proposals            []Proposal                `json:"proposals,omitempty"`
+	Rules                []RuleReport              `json:"rules"`
+	// RulesHash is of all rules as they were declared, 32 digits of their SHA-256 in lower-case hex: equal for reports that
+	// were judged by the same rules.
+	RulesHash string                     `json:"rulesHash"`
+	Unchecked Unchecked                  `json:"unchecked"`
+	Latency   map[string]FunctionLatency `json:"latency"`
 	// Calibrated counts the trials in which both targets were fired at twice, with outcomes that could be compared.
 	Calibrated int64 `json:"calibrated,omitempty"`
 	// WithoutEffects counts the trials that were compared without their effects, which were watched on one side only.
@@ -87,7 +90,9 @@ type FunctionReport struct {
 
 // A Cluster gathers the differences that likely have one cause.
 type Cluster struct {
-	ID       string  `json:"id"` // the same for the same cause in another run
+	// ID is the same for the same cause in another run. Of one of several causes at a place it is that of the place, "-" and
+	// that of the cause; the place's alone where there is one cause, or where the others are gathered.
+	ID       string  `json:"id"`
 	Function string  `json:"function"`
 	Path     string  `json:"path"` // with * for what varies from trial to trial
 	Kind     Kind    `json:"kind"`
@@ -146,6 +151,8 @@ type RuleReport struct {
 	// counts once for each.
 	Leaves  int64 `json:"leaves"`
 	Expired bool  `json:"expired"`
+	// OutOfScope says that the rule is for other baselines. It was not asked about anything, and has not expired here.
+	OutOfScope bool `json:"outOfScope,omitempty"`
 }
 
 // Unchecked says how much of the baseline's outcomes rules no longer check.

@@ -25,6 +25,7 @@ const (
 	JSON      Treatment = "json"      // when the texts hold equal JSON; rules below the path apply to it
 	Lower     Treatment = "lower"     // when they are texts that differ in case alone
 	Map       Treatment = "map"       // when they are equal once From is To in the baseline's texts
+	Redacted  Treatment = "redacted"  // when the baseline's has tokens of redaction, and the candidate's could be with secrets
 )
 
 // A Rule is a declared, reasoned exception. It takes two values at one path as equal where they are not.
@@ -37,6 +38,9 @@ type Rule struct {
 	Trigger    []capture.Trigger `yaml:"trigger,omitempty" json:"trigger,omitempty"`
 	Status     []capture.Status  `yaml:"status,omitempty" json:"status,omitempty"`
 	HTTPStatus []string          `yaml:"http-status,omitempty" json:"httpStatus,omitempty"` // like 404 or 4xx
+
+	// Against has the baselines that the rule is for, as [Against] names them; none means all.
+	Against []Against `yaml:"against,omitempty" json:"against,omitempty"`
 
 	Why   string `yaml:"why" json:"why,omitempty"` // required, but for presets
 	Owner string `yaml:"owner,omitempty" json:"owner,omitempty"`
@@ -61,7 +65,8 @@ func (r Rule) Validate() error {
 // rule is a Rule with its parameters read.
 type rule struct {
 	Rule
-	index   int // its place among all rules of a comparison
+	index   int  // its place among all rules of a comparison
+	out     bool // it is not for the comparison's baseline
 	path    []string
 	matches *regexp.Regexp
 	within  time.Duration
@@ -94,7 +99,7 @@ func compileRule(r Rule) (*rule, error) {
 
 func (c *rule) parameters() (err error) {
 	switch c.Treat {
-	case Ignore, Alias, Unordered, Type, JSON, Lower:
+	case Ignore, Alias, Unordered, Type, JSON, Lower, Redacted:
 	case Tolerance:
 		if c.margin, err = parseMargin(c.Within); err != nil {
 			return fmt.Errorf("within: %w", err)
@@ -122,7 +127,7 @@ func (c *rule) parameters() (err error) {
 	return nil
 }
 
-const treatments = "ignore, alias, tolerance, unordered, pattern, time, type, json, lower, map"
+const treatments = "ignore, alias, tolerance, unordered, pattern, time, type, json, lower, map, redacted"
 
 // unusedParameters refuses a parameter that the treatment would not look at: whoever wrote it expects it to matter.
 func (c *rule) unusedParameters() error {

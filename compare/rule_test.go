@@ -88,6 +88,11 @@ func TestPresetsAreValidAndKnown(t *testing.T) {
 			t.Errorf("%s and %s: want equal %v", pair.lambda, pair.functions, pair.equal)
 		}
 	}
+	recorded, err := Preset(Recorded)
+	if err != nil || len(recorded) != 1 || recorded[0].Validate() != nil || recorded[0].Preset != Recorded ||
+		!slices.Equal(recorded[0].Against, []Against{AgainstRecording}) {
+		t.Errorf("the preset for recordings is %+v, %v", recorded, err)
+	}
 	if _, err := Preset("nonsense"); err == nil {
 		t.Error("there is a preset called nonsense")
 	}
@@ -149,6 +154,14 @@ func TestTreatments(t *testing.T) {
 		{"map of nothing", Rule{Treat: Map, From: "x", To: ""}, `"axb"`, `"ab"`, true},
 		{"map everywhere", Rule{Treat: Map, From: "x", To: "y"}, `"xx"`, `"yy"`, true},
 		{"map half", Rule{Treat: Map, From: "x", To: "y"}, `"xx"`, `"yx"`, false},
+		{"a secret for a token", Rule{Treat: Redacted}, `"redacted-0123456789abcdef"`, `"hunter2"`, true},
+		{"nothing for a token", Rule{Treat: Redacted}, `"redacted-0123456789abcdef"`, `""`, false},
+		{"null for a token", Rule{Treat: Redacted}, `"redacted-0123456789abcdef"`, `null`, false},
+		{"a token for a secret", Rule{Treat: Redacted}, `"hunter2"`, `"redacted-0123456789abcdef"`, false},
+		{"two secrets", Rule{Treat: Redacted}, `"hunter2"`, `"hunter3"`, false},
+		{"what is around a token", Rule{Treat: Redacted}, `"/a?sig=redacted-0123456789abcdef&v=1"`, `"/a?sig=x&v=2"`, false},
+		{"a word that begins like a token", Rule{Treat: Redacted}, `"redactedCustomerFields"`, `"redactedCustomerField"`, false},
+		{"a token of digits may be a number", Rule{Treat: Redacted}, `99991`, `12345`, false},
 	} {
 		tt.rule.At, tt.rule.Why = "/a", "w"
 		c, err := compileRule(tt.rule)

@@ -1,6 +1,9 @@
 package compare
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -39,7 +42,7 @@ func newFunctionRules(rules []*rule) *functionRules {
 }
 
 func newRuleSet(rules []Rule) (*ruleSet, error) {
-	set := &ruleSet{compiled: make(map[string]*functionRules), together: make(map[string]*functionRules)}
+	set := new(ruleSet)
 	for i, r := range rules {
 		c, err := compileRule(r)
 		if err != nil {
@@ -47,20 +50,31 @@ func newRuleSet(rules []Rule) (*ruleSet, error) {
 		}
 		c.index = i
 		set.rules = append(set.rules, c)
-		set.narrow = set.narrow || c.narrow()
 	}
-	if set.narrow {
-		return set, nil
+	set.compareWith("")
+	return set, nil
+}
+
+// compareWith puts rules that are for other baselines than this one out of scope: until it is called, all that name
+// any. It is not to be called once trials are compared.
+func (s *ruleSet) compareWith(baseline Against) {
+	s.compiled, s.together = make(map[string]*functionRules), make(map[string]*functionRules)
+	s.narrow = false
+	for _, r := range s.rules {
+		r.out = len(r.Against) > 0 && !slices.Contains(r.Against, baseline)
+		s.narrow = s.narrow || r.narrow()
 	}
-	for _, r := range set.rules {
+	if s.narrow {
+		return
+	}
+	for _, r := range s.rules {
 		for _, f := range r.On {
-			if _, ok := set.compiled[f]; !ok {
-				set.compiled[f] = newFunctionRules(set.in(situation{function: f}))
+			if _, ok := s.compiled[f]; !ok {
+				s.compiled[f] = newFunctionRules(s.in(situation{function: f}))
 			}
 		}
 	}
-	set.compiled[""] = newFunctionRules(set.in(situation{}))
-	return set, nil
+	s.compiled[""] = newFunctionRules(s.in(situation{}))
 }
 
 func (s *ruleSet) in(at situation) []*rule {
@@ -103,12 +117,27 @@ func (s *ruleSet) narrowed(at situation) *functionRules {
 	return f
 }
 
+// hash is [Report].RulesHash.
+func (s *ruleSet) hash() string {
+	declared := make([]Rule, len(s.rules))
+	for i, r := range s.rules {
+		declared[i] = r.Rule
+	}
+	doc, err := json.Marshal(declared)
+	if err != nil {
+		panic(fmt.Sprintf("compare: rules cannot be written: %v", err)) // they are texts and lists of texts
+	}
+	sum := sha256.Sum256(doc)
+	return hex.EncodeToString(sum[:16])
+}
+
 // report says what each rule did. Now decides which have expired.
 func (s *ruleSet) report(t *tally, now time.Time) []RuleReport {
 	list := make([]RuleReport, 0, len(s.rules))
 	for i, r := range s.rules {
 		list = append(list, RuleReport{
-			Rule: r.Rule, Applied: t.applied[i], Hits: t.hits[i], Leaves: t.under[i], Expired: r.expired(now),
+			Rule: r.Rule, Applied: t.applied[i], Hits: t.hits[i], Leaves: t.under[i],
+			Expired: !r.out && r.expired(now), OutOfScope: r.out,
 		})
 	}
 	return list

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -30,10 +31,10 @@ func situationOf(t *replay.Trial, b, c *capture.Outcome) situation {
 }
 
 // narrow reports whether more than the function decides where the rule applies.
-func (c *rule) narrow() bool { return len(c.Trigger)+len(c.Status)+len(c.HTTPStatus) > 0 }
+func (c *rule) narrow() bool { return !c.out && len(c.Trigger)+len(c.Status)+len(c.HTTPStatus) > 0 }
 
 func (c *rule) appliesIn(at situation) bool {
-	if len(c.On) > 0 && !slices.Contains(c.On, at.function) ||
+	if c.out || len(c.On) > 0 && !slices.Contains(c.On, at.function) ||
 		len(c.Trigger) > 0 && !slices.Contains(c.Trigger, at.trigger) {
 		return false
 	}
@@ -55,6 +56,35 @@ func hasStatus(named string, status int) bool {
 	return strconv.Itoa(status) == named
 }
 
+// Against is what a rule calls a baseline, which says when and where its outcomes came about.
+type Against string
+
+const (
+	AgainstLambda    Against = "lambda"    // fired at in the same run
+	AgainstFunctions Against = "functions" // likewise
+	AgainstRecording Against = "recording" // what was recorded with each invocation
+	AgainstRun       Against = "run"       // what was fired at in another run
+)
+
+var baselines = []Against{AgainstLambda, AgainstFunctions, AgainstRecording, AgainstRun}
+
+// againstOutcome is what rules call a baseline of the run that is compared: "" when it is an outcome by a name of
+// somebody else's.
+func againstOutcome(name string) Against {
+	if a := Against(strings.TrimSuffix(name, second)); a != AgainstRun && slices.Contains(baselines, a) {
+		return a
+	}
+	return ""
+}
+
+// againstOther is what rules call a baseline in another run. What was recorded is the same in both.
+func againstOther(name string) Against {
+	if name == replay.RecordedOutcome {
+		return AgainstRecording
+	}
+	return AgainstRun
+}
+
 var (
 	triggers = []capture.Trigger{capture.TriggerHTTP, capture.TriggerSQS, capture.TriggerS3, capture.TriggerOther}
 	// statuses are those that are compared. Others make a trial inconclusive, or are not an answer to it.
@@ -67,6 +97,14 @@ func (c *rule) scope() error {
 		if !slices.Contains(triggers, t) {
 			return fmt.Errorf("trigger: %q is none of %s", t, wordList(triggers))
 		}
+	}
+	for _, a := range c.Against {
+		if !slices.Contains(baselines, a) {
+			return fmt.Errorf("against: %q is none of %s", a, wordList(baselines))
+		}
+	}
+	if c.Against != nil && len(c.Against) == 0 {
+		return errors.New("against: it is empty; leave it out to mean all")
 	}
 	for _, s := range c.Status {
 		if !slices.Contains(statuses, s) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tandem/capture/jsonval"
+	"tandem/capture/redact"
 )
 
 // margin is how far apart two numbers may be: an absolute distance, or a share of the larger magnitude.
@@ -92,6 +93,8 @@ func (c *rule) allows(b, v jsonval.Value) bool {
 		return texts && errX == nil && errY == nil && x.Sub(y).Abs() <= c.within
 	case Map:
 		return texts && strings.ReplaceAll(b.Text, c.From, c.To) == v.Text
+	case Redacted:
+		return texts && redact.Stands(b.Text) && redact.StandsFor(b.Text, v.Text)
 	default:
 		return false
 	}

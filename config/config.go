@@ -29,6 +29,9 @@ type Config struct {
 	Redact []redact.Rule `yaml:"redact"`
 	// Hash is the SHA-256 of the file in lower-case hex, before variables were filled in.
 	Hash string `yaml:"-"`
+	// FireHash is the SHA-256 of what decides what is fired, in lower-case hex: functions and resources, however they are
+	// written and before variables were filled in, without [Limits]. Rules, gates, prices and redact have no part in it.
+	FireHash string `yaml:"-"`
 
 	RuleEntries []ruleEntry `yaml:"rules"`
 }
@@ -97,10 +100,4 @@ func (f *Functions) ways() map[string]way {
 		set["eventhub"] = f.EventHub
 	}
 	return set
-}
-
-// ruleEntry is one entry of rules: a rule, or the use of a preset.
-type ruleEntry struct {
-	Use          string `yaml:"use"`
-	compare.Rule `yaml:",inline"`
 }

@@ -81,6 +81,24 @@ func TestRulesAreScoped(t *testing.T) {
 	}
 }
 
+func TestAPresetIsNarrowedToWhereItIsUsed(t *testing.T) {
+	c, err := Parse("tandem.yaml", []byte("version: 1\nrules:\n- {use: lambda-to-functions, against: [lambda, recording], "+
+		"on: [f], trigger: [http], why: w}\n- use: lambda-to-functions\n"), secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := len(c.Rules) / 2
+	for i, r := range c.Rules {
+		got, want := fmt.Sprint(r.Against, r.On, r.Trigger), "[lambda recording] [f] [http]"
+		if i >= half {
+			want = "[] [] []"
+		}
+		if got != want || r.Preset != compare.LambdaToFunctions || r.Why == "w" {
+			t.Errorf("rule %d is for %s, want %s: %+v", i, got, want, r)
+		}
+	}
+}
+
 func TestNoRulesAreNotRulesThatAreNotSaid(t *testing.T) {
 	for text, want := range map[string]bool{"version: 1\n": true, "version: 1\nrules: []\n": false} {
 		c, err := Parse("tandem.yaml", []byte(text), secrets)
@@ -167,6 +185,17 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 		{"a rule on a function that is not there", "on: [create-order]", "on: [create-orders]", 15, `no function "create-orders"`},
 		{"an unknown trigger", "on: [create-order]", "trigger: [https]", 15, `"https" is none of http, sqs, s3, other`},
 		{"half an HTTP class", "on: [create-order]", "http-status: [40x]", 15, "neither a status like 404 nor a class"},
+		{"an unknown baseline", "on: [create-order]", "against: [lambda, recordings]", 15,
+			`against: "recordings" is none of lambda, functions, recording, run`},
+		{"a run by its path", "on: [create-order]", "against: [\"run:a.run\"]", 15, `"run:a.run" is none of`},
+		{"a baseline that is no list", "on: [create-order]", "against: recording", 15, "string"},
+		{"no baseline", "on: [create-order]", "against: []", 15, "it is empty"},
+		{"a preset with a scope that there is not", "- use: lambda-to-functions", "- {use: lambda-to-functions, against: [live]}", 12,
+			`"live" is none of`},
+		{"a preset with an end", "- use: lambda-to-functions", "- {use: lambda-to-functions, until: 2027-03-01}", 12,
+			"until: a preset does not take it"},
+		{"a preset on a function that is not there", "- use: lambda-to-functions", "- {use: lambda-to-functions, on: [x]}", 12,
+			`no function "x"`},
 		{"an unknown preset", "use: lambda-to-functions", "use: lambda-to-azure", 12, "no preset"},
 		{"an unknown target in a gate", "fire: [lambda]", "fire: [lamda]", 21, `"lamda" is neither`},
 		{"a version from the future", "version: 1", "version: 2", 1, "reads version 1"},

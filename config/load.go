@@ -16,7 +16,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
-	"tandem/compare"
 	"tandem/replay"
 	"tandem/replay/rewrite"
 )
@@ -73,6 +72,7 @@ func Parse(name string, text []byte, getenv func(string) (string, bool), section
 		return nil, &Error{File: name, Err: errors.New("it has to be one YAML document, which starts with version: 1")}
 	}
 	l.body = file.Docs[0].Body
+	fired, firedErr := fireHash(l.body)
 	if err := l.expand(getenv); err != nil {
 		return nil, err
 	}
@@ -83,8 +83,11 @@ func Parse(name string, text []byte, getenv func(string) (string, bool), section
 	if err := l.check(c); err != nil {
 		return nil, err
 	}
+	if firedErr != nil { // what is wrong with the file was told better before
+		return nil, &Error{File: name, Err: firedErr}
+	}
 	sum := sha256.Sum256(text)
-	c.Hash = hex.EncodeToString(sum[:])
+	c.Hash, c.FireHash = hex.EncodeToString(sum[:]), fired
 	return c, nil
 }
 
@@ -311,36 +314,4 @@ func isEnvironment(e replay.Environment) bool {
 
 func noEnvironment(e replay.Environment) error {
 	return fmt.Errorf("environment: %q is none of sandbox, staging, production", e)
-}
-
-// readRules makes c.Rules of the entries, with presets in their places.
-func (l *loader) readRules(c *Config) error {
-	if c.RuleEntries != nil {
-		c.Rules = []compare.Rule{}
-	}
-	for i, entry := range c.RuleEntries {
-		if entry.Use == "" {
-			if err := entry.Validate(); err != nil {
-				key, _, _ := strings.Cut(err.Error(), ":")
-				return l.fail(err, "rules", i, key)
-			}
-			for _, function := range entry.On {
-				if _, ok := c.Functions[function]; !ok && len(c.Functions) > 0 {
-					return l.fail(fmt.Errorf("on: there is no function %q under functions", function), "rules", i, "on")
-				}
-			}
-			c.Rules = append(c.Rules, entry.Rule)
-			continue
-		}
-		if entry.At != "" || entry.Treat != "" {
-			return l.fail(errors.New("use: an entry is either the use of a preset or a rule of its own"), "rules", i, "use")
-		}
-		rules, err := compare.Preset(entry.Use)
-		if err != nil {
-			return l.fail(fmt.Errorf("use: %w", err), "rules", i, "use")
-		}
-		c.Rules = append(c.Rules, rules...)
-	}
-	c.RuleEntries = nil
-	return nil
 }

@@ -94,10 +94,11 @@ func (l *log) begin(ctx context.Context, opts *Options, recording RecordingRef, 
 			shift = time.Duration(old.ShiftSeconds) * time.Second
 		}
 		m.Resumed = append(old.Resumed, Resumption{
-			At: now, Trials: counts.Trials, Tool: old.Tool, ConfigHash: old.ConfigHash, Stopped: old.Stopped,
+			At: now, Trials: counts.Trials, Tool: old.Tool, ConfigHash: old.ConfigHash, FireHash: old.FireHash,
+			Stopped: old.Stopped,
 		})
 	}
-	m.Tool, m.ConfigHash = opts.Tool, opts.ConfigHash
+	m.Tool, m.ConfigHash, m.FireHash = opts.Tool, opts.ConfigHash, opts.FireHash
 	m.Recording, m.Targets, m.InFlight, m.Counts = recording, opts.targetRefs(), opts.InFlight, counts
 	m.ShiftSeconds = int64(shift / time.Second)
 	m.AllowProduction = opts.AllowProduction
@@ -143,10 +144,16 @@ func checkResume(old *RunManifest, opts *Options, recording RecordingRef) error 
 			"(%s, %d invocations); resume with that recording, or write to another folder", opts.Dir,
 			old.Recording.Hash, old.Recording.Path, old.Recording.Invocations,
 			recording.Hash, recording.Path, recording.Invocations)
-	case old.ConfigHash != opts.ConfigHash && !opts.NewConfig:
-		return fmt.Errorf("run %s was made with another config (hash %s, and this one %s): its trials would not be "+
-			"alike; write to another folder, or resume with --new-config if the change does not matter", opts.Dir,
+	case opts.NewConfig:
+	case old.FireHash == "" && old.ConfigHash != opts.ConfigHash:
+		return fmt.Errorf("run %s was made by an earlier version (%s), which noted nothing but the hash of the whole "+
+			"config (%s), and this config is another one (%s): whether it fires the same is not known; write to another "+
+			"folder, or resume with --new-config if no function and no resource has changed", opts.Dir, old.Tool,
 			old.ConfigHash, opts.ConfigHash)
+	case old.FireHash != "" && old.FireHash != opts.FireHash:
+		return fmt.Errorf("run %s was made with another config, whose functions or resources are not these (hash %s, and "+
+			"here %s): its trials would not be alike; write to another folder, or resume with --new-config if the change "+
+			"does not matter", opts.Dir, old.FireHash, opts.FireHash)
 	}
 	old.Plan.Repeat = max(old.Plan.Repeat, 1) // runs of earlier versions do not say
 	if plan := opts.plan(); !reflect.DeepEqual(old.Plan, plan) {

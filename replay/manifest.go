@@ -29,10 +29,13 @@ type RunManifest struct {
 	End      time.Time `json:"end,omitzero"`
 	Complete bool      `json:"complete"` // every invocation that is selected has its trials
 	// Stopped is why the last session ended before it was complete; absent when it was killed, too.
-	Stopped    string       `json:"stopped,omitempty"`
-	ConfigHash string       `json:"configHash,omitempty"`
-	Recording  RecordingRef `json:"recording"`
-	Targets    []TargetRef  `json:"targets"`
+	Stopped    string `json:"stopped,omitempty"`
+	ConfigHash string `json:"configHash,omitempty"`
+	// FireHash is of what in the config decides what is fired, and binds the run; absent in runs of earlier versions,
+	// which ConfigHash binds.
+	FireHash  string       `json:"fireHash,omitempty"`
+	Recording RecordingRef `json:"recording"`
+	Targets   []TargetRef  `json:"targets"`
 	// AllowProduction names the targets in production that the last session was allowed to fire at.
 	AllowProduction []string `json:"allowProduction,omitempty"`
 	Plan            Plan     `json:"plan"`
@@ -102,12 +105,13 @@ type PaceRef struct {
 	ErrorMS *Spread `json:"errorMs,omitempty"`
 }
 
-// A Resumption is one time that a run was gone on with. Tool, ConfigHash and Stopped are those of the session before.
+// A Resumption is one time that a run was gone on with. Tool, the hashes and Stopped are those of the session before.
 type Resumption struct {
 	At         time.Time `json:"at"`
 	Trials     int64     `json:"trials"` // that the run had by then
 	Tool       string    `json:"tool,omitempty"`
 	ConfigHash string    `json:"configHash,omitempty"`
+	FireHash   string    `json:"fireHash,omitempty"`
 	Stopped    string    `json:"stopped,omitempty"`
 }
 

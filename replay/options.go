@@ -27,7 +27,7 @@ type Options struct {
 	Fire []string
 	Dir  string // the run's folder, which is made
 	// Resume goes on with the run in Dir, if there is one. It must be of the same recording and the same selection,
-	// repeats and calibration, and of the same config unless NewConfig is set.
+	// repeats and calibration, and fire the same (FireHash) unless NewConfig is set.
 	Resume    bool
 	NewConfig bool
 
@@ -58,7 +58,8 @@ type Options struct {
 	Progress   *Progress
 	// Completions gives, at the end, what was heard of invocations that triggers do not answer; nil when nothing was.
 	Completions func() *completion.Stats
-	ConfigHash  string
+	ConfigHash  string // of the whole config, for people
+	FireHash    string // of what in it decides what is fired
 	Tool        string // name and version of what makes the run
 
 	coarse bool // keep to the clock of the runtime, which tests replace

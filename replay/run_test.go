@@ -98,7 +98,7 @@ func optionsFor(t testing.TB, recording string, handler http.HandlerFunc) replay
 		Targets: map[string][]replay.Deployment{"create-order": {
 			httpTarget(t, "lambda", url+"/a", client), httpTarget(t, "functions", url+"/b", client),
 		}},
-		Dir: filepath.Join(t.TempDir(), "orders.run"), ConfigHash: "c1", InFlight: 4,
+		Dir: filepath.Join(t.TempDir(), "orders.run"), ConfigHash: "c1", FireHash: "f1", InFlight: 4,
 	}
 }
 
@@ -459,11 +459,14 @@ func TestRunRefuses(t *testing.T) {
 			o.Resume = true
 			o.Recording = openRecording(t, writeRecording(t, orders(4)...))
 		}, "another recording"},
-		{"to resume with another config", func(o *replay.Options) {
+		{"to resume with what fires other things", func(o *replay.Options) {
+			o.Resume, o.ConfigHash, o.FireHash = true, "c2", "f2"
+		}, "another config, whose functions or resources are not these (hash f1, and here f2)"},
+		{"no other config that fires the same", func(o *replay.Options) {
 			o.Resume, o.ConfigHash = true, "c2"
-		}, "another config (hash c1, and this one c2)"},
+		}, ""},
 		{"no other config that was said to be one", func(o *replay.Options) {
-			o.Resume, o.NewConfig, o.ConfigHash = true, true, "c2"
+			o.Resume, o.NewConfig, o.ConfigHash, o.FireHash = true, true, "c2", "f2"
 		}, ""},
 		{"two targets of one name", func(o *replay.Options) {
 			o.Targets = map[string][]replay.Deployment{"f": {{Name: "lambda"}, {Name: "lambda"}}}

@@ -98,7 +98,8 @@ func (d *demo) fireAt(ctx context.Context, invoke, app string) error {
 	}
 	d.manifest, err = d.fire(ctx, "auto", replay.Options{
 		Recording: d.rec, RecordingPath: d.path("orders.rec"), Targets: targets, Dir: d.path("orders.run"),
-		InFlight: inFlight, Progress: new(replay.Progress), ConfigHash: cfg.Hash, Tool: toolVersion(),
+		InFlight: inFlight, Progress: new(replay.Progress), ConfigHash: cfg.Hash, FireHash: cfg.FireHash,
+		Tool: toolVersion(),
 	})
 	if err != nil {
 		return err

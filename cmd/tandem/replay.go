@@ -126,7 +126,7 @@ func (a *app) makeRun(ctx context.Context, cfg *config.Config, opts replay.Optio
 		// A replay keeps little and makes much garbage, so seldomer collections cost memory that it has to spare.
 		defer debug.SetGCPercent(debug.SetGCPercent(400))
 	}
-	opts.ConfigHash, opts.Tool, opts.Progress = cfg.Hash, toolVersion(), new(replay.Progress)
+	opts.ConfigHash, opts.FireHash, opts.Tool, opts.Progress = cfg.Hash, cfg.FireHash, toolVersion(), new(replay.Progress)
 	var all servers
 	defer func() { err = errors.Join(err, all.close()) }()
 	if err := a.serveMetrics(&all, plan.metrics, opts.Progress); err != nil {

@@ -57,7 +57,7 @@ func (p *replayPlan) addTo(f *pflag.FlagSet) {
 		"in the place of errors, or a number in that of the share; may be repeated")
 	f.DurationVar(&p.timeout, "timeout", 20*time.Minute, "longest that one target may take for one invocation")
 	f.BoolVar(&p.resume, "resume", false, "go on with the run in the output folder")
-	f.BoolVar(&p.newConfig, "new-config", false, "with --resume: go on although the config has changed")
+	f.BoolVar(&p.newConfig, "new-config", false, "with --resume: go on although functions or resources of the config have changed")
 	f.BoolVar(&p.dry, "plan", false, "print what would be fired where, and what cannot be and why, and fire nothing")
 	f.BoolVar(&p.json, "json", false, "with --plan: print one JSON document")
 	f.BoolVar(&p.salvage, "salvage", false, "skip what is damaged, and tell how much")

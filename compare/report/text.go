@@ -210,6 +210,9 @@ func (t *text) value(side string, v *string) {
 	t.printf("      %s  %s\n", pad(side, 10), cut(shown, valueWidth))
 }
 
+// outOfScope is said of rules that are for other baselines.
+const outOfScope = "out of scope"
+
 func (t *text) rules() {
 	r := t.r
 	if len(r.Rules) == 0 {
@@ -219,7 +222,8 @@ func (t *text) rules() {
 	presets := make(map[string]compare.RuleReport)
 	for _, rule := range r.Rules {
 		if rule.Preset != "" {
-			sum := presets[rule.Preset]
+			sum, more := presets[rule.Preset]
+			sum.OutOfScope = rule.OutOfScope && (sum.OutOfScope || !more)
 			sum.Hits += rule.Hits
 			sum.Leaves += rule.Leaves
 			presets[rule.Preset] = sum
@@ -227,6 +231,8 @@ func (t *text) rules() {
 		}
 		note := t.shareOf(rule)
 		switch {
+		case rule.OutOfScope:
+			note = outOfScope
 		case rule.Expired:
 			note = "expired " + rule.Until
 		case rule.Applied == 0:
@@ -235,7 +241,11 @@ func (t *text) rules() {
 		t.ruleLine(string(rule.Treat), rule.At, rule.Hits, note)
 	}
 	for _, name := range slices.Sorted(maps.Keys(presets)) {
-		t.ruleLine("preset", name, presets[name].Hits, t.shareOf(presets[name]))
+		note := t.shareOf(presets[name])
+		if presets[name].OutOfScope {
+			note = outOfScope
+		}
+		t.ruleLine("preset", name, presets[name].Hits, note)
 	}
 }
 
