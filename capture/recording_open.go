@@ -20,6 +20,7 @@ import (
 	"filippo.io/age"
 
 	"tandem/capture/journal"
+	"tandem/capture/keylog"
 )
 
 // OpenOptions say how a recording is read.
@@ -272,7 +273,7 @@ func (e *DuplicateError) Error() string {
 
 // Verify reads the whole recording and returns how much is in it. Besides what [Recording.Invocations] finds, two
 // invocations with the same ID are an error, a [*DuplicateError], even when salvaging. Memory does not grow with the
-// recording; when an ID looks like one that was there before, parts of the recording are read again to make sure.
+// recording: beyond a quarter of a million invocations, 32 bytes of each are in a temporary file.
 func (r *Recording) Verify(ctx context.Context) (Counts, error) {
 	var counts Counts
 	if r.manifest != nil {
@@ -285,23 +286,52 @@ func (r *Recording) Verify(ctx context.Context) (Counts, error) {
 		}
 		counts.Objects = n
 	}
-	var duplicates Duplicates
-	for duplicates.NextPass() {
-		counts.Invocations = 0
-		for e, err := range r.entries() {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
-				return counts, err
-			}
+	var ids keylog.Duplicates
+	defer ids.Close()
+	for e, err := range r.entries() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
 			counts.Invocations++
-			if first, twice := duplicates.Add([]byte(e.invocation.ID), e.place); twice {
-				return counts, &DuplicateError{ID: e.invocation.ID, First: first, Second: e.place}
-			}
+			err = ids.Add(e.invocation.ID, uint64(counts.Invocations))
+		}
+		if err != nil {
+			return counts, err
 		}
 	}
-	return counts, nil
+	found, err := ids.Find(ctx)
+	if err == nil && found.Count > 0 {
+		err = r.duplicateError(ctx, found.Examples[0])
+	}
+	return counts, err
+}
+
+// duplicateError reads the recording again to tell where two invocations of one ID are, given by their numbers, from
+// 1.
+func (r *Recording) duplicateError(ctx context.Context, of keylog.Repeat) error {
+	var first, again *entry
+	n := uint64(0)
+	for e, err := range r.entries() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		n++
+		if n == of.First {
+			first = &e
+		}
+		if n == of.Again {
+			again = &e
+			break
+		}
+	}
+	if first == nil || again == nil || first.invocation.ID != again.invocation.ID {
+		return fmt.Errorf("%s has changed while it was read", r.path)
+	}
+	return &DuplicateError{ID: again.invocation.ID, First: first.place, Second: again.place}
 }
 
 // Notices says in words what the last pass left out, one sentence each. It is complete after a whole pass.

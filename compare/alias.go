@@ -2,11 +2,9 @@ package compare
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
-	"tandem/capture"
 	"tandem/capture/jsonval"
 )
 
@@ -191,73 +189,4 @@ type aliasKey struct {
 	rule      int
 	candidate bool
 	value     string
-}
-
-func (k aliasKey) bytes() []byte {
-	return fmt.Appendf(nil, "%d %t %s", k.rule, k.candidate, k.value)
-}
-
-// suspects are generated values that seem to occur more than once in a run, and so may be paired with several others.
-// A value that is generated afresh for each invocation never is one.
-type suspects map[aliasKey]bool
-
-// aliasFilter finds suspects in memory that does not grow with the run.
-type aliasFilter struct{ seen capture.Seen }
-
-func (f *aliasFilter) note(pairs []aliasPair, into suspects) {
-	told := make(map[aliasKey]bool, 2*len(pairs))
-	for _, p := range pairs {
-		for _, key := range p.keys() {
-			if told[key] {
-				continue // again within the trial
-			}
-			told[key] = true
-			if f.seen.Add(key.bytes()) {
-				into[key] = true
-			}
-		}
-	}
-}
-
-// aliasLedger knows the partners of suspects.
-type aliasLedger struct {
-	suspects suspects
-	partner  map[aliasKey]string
-	broken   map[aliasKey]bool // paired with more than one
-}
-
-func newAliasLedger(s suspects) *aliasLedger {
-	return &aliasLedger{suspects: s, partner: make(map[aliasKey]string), broken: make(map[aliasKey]bool)}
-}
-
-func (l *aliasLedger) note(pairs []aliasPair) {
-	for _, p := range pairs {
-		values := [2]string{p.candidate, p.baseline} // the partner of each key
-		for i, key := range p.keys() {
-			if !l.suspects[key] {
-				continue
-			}
-			if other, ok := l.partner[key]; ok && other != values[i] {
-				l.broken[key] = true
-			}
-			l.partner[key] = values[i]
-		}
-	}
-}
-
-func (l *aliasLedger) contradictions() bool { return len(l.broken) > 0 }
-
-// contradicted says why a pair is no alias, or "" when it is one.
-func (l *aliasLedger) contradicted(p aliasPair) string {
-	keys := p.keys()
-	switch {
-	case p.baseline == p.candidate:
-		return ""
-	case l.broken[keys[1]]:
-		return "the candidate repeats a value where the baseline has fresh ones"
-	case l.broken[keys[0]]:
-		return "the candidate has fresh values where the baseline repeats one"
-	default:
-		return ""
-	}
 }

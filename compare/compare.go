@@ -3,6 +3,7 @@ package compare
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"runtime"
@@ -26,11 +27,13 @@ type Options struct {
 	Gate *Gate
 	// Salvage skips lines that are not trials, and tells how many, where they are errors otherwise.
 	Salvage bool
-	// Events are the invocations of the recording, in its order; nil when it is not at hand. They are read once, to tell
-	// what the events of a cluster have in common. When that ends in an error, it is a reason in the report.
+	// Events are the invocations of the recording, in its order; nil when it is not at hand. They are read once, to
+	// tell what the events of a cluster have in common. When that ends in an error, it is a reason in the report.
 	Events  iter.Seq2[*capture.Invocation, error]
 	Workers int       // goroutines that compare; default: one a processor
 	Now     time.Time // decides which rules have expired; default: now
+
+	noteMemory int // what is noted of the run in memory, in bytes; default 8 MiB for IDs and 8 MiB for aliases
 }
 
 func (o Options) withDefaults() Options {
@@ -52,8 +55,9 @@ func (o Options) withDefaults() Options {
 // Run compares the trials of a run and judges them. An error means that the run could not be read, or that the
 // options do not fit it; whatever the trials say is in the report. Memory does not grow with the run.
 //
-// The run is read once. It is read again where that takes knowing all of it: when a generated value occurs twice, to see
-// whether aliases still pair one to one, and when it is calibrated, to tell noise from differences.
+// The run is read once. It is read again where that takes knowing all of it: when aliases do not pair one to one, to
+// tell which, and when it is calibrated, to tell noise from differences. What is known of all trials is on disk, in
+// temporary files, once it takes more than some memory: see [runNotes].
 func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, error) {
 	opts = opts.withDefaults()
 	return compareTrials(ctx, run, opts, againstOutcome(opts.Baseline), nil)
@@ -81,29 +85,8 @@ func compareTrials(ctx context.Context, run trialSource, opts Options, against A
 		baseline: opts.Baseline, candidate: opts.Candidate, rules: rules,
 		anyEffects: opts.Gate != nil && opts.Gate.Require.AnyEffects,
 	}}
-	found, err := c.pass(ctx)
+	found, err := c.readTwice(ctx)
 	if err != nil {
-		return nil, err
-	}
-	again := false
-	if len(found.suspects) > 0 {
-		ledger := newAliasLedger(found.suspects)
-		if err := c.readAliases(ctx, ledger); err != nil {
-			return nil, err
-		}
-		if ledger.contradictions() {
-			c.judge.contradicted, again = ledger.contradicted, true
-		}
-	}
-	if len(found.sum.noise.fields) > 0 {
-		c.judge.noise, again = found.sum.noise.judge(), true
-	}
-	if again {
-		if found, err = c.pass(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if err := c.refuseDuplicates(ctx, &found.ids); err != nil {
 		return nil, err
 	}
 	if err := found.sum.namesKnown(opts); err != nil {
@@ -122,22 +105,54 @@ type comparison struct {
 	opts    Options
 	remarks []string
 	judge   judge
+	notes   *runNotes // in the first pass
 }
 
 // findings are what one pass over a run found.
 type findings struct {
 	sum      *summary
-	ids      capture.Duplicates
-	suspects suspects
 	skipped  int64
 	clusters []gathered // once there is a report
 }
 
+// readTwice compares every trial, and does so once more if only the whole run shows what to make of them.
+func (c *comparison) readTwice(ctx context.Context) (*findings, error) {
+	c.notes = newRunNotes(c.opts.noteMemory)
+	defer c.notes.close()
+	found, err := c.pass(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.refuseDuplicates(ctx); err != nil {
+		return nil, err
+	}
+	broken, err := c.notes.contradictions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer broken.close()
+	again := broken.any()
+	if again {
+		c.judge.contradicted = broken.why
+	}
+	if len(found.sum.noise.fields) > 0 {
+		c.judge.noise, again = found.sum.noise.judge(), true
+	}
+	if !again {
+		return found, nil
+	}
+	c.notes.close()
+	c.notes = nil
+	if found, err = c.pass(ctx); err != nil {
+		return nil, err
+	}
+	return found, broken.err()
+}
+
 // pass compares every trial.
 func (c *comparison) pass(ctx context.Context) (*findings, error) {
-	f := &findings{sum: newSummary(len(c.judge.rules.rules)), suspects: make(suspects)}
-	var seen aliasFilter
-	f.ids.NextPass()
+	f := &findings{sum: newSummary(len(c.judge.rules.rules))}
+	line := uint64(0)
 	sums, err := c.each(ctx, func(t *replay.Trial, sum *summary) []aliasPair {
 		made := c.judge.drafts(t)
 		r := c.judge.compareDrafts(t, made, sum.tally)
@@ -149,12 +164,12 @@ func (c *comparison) pass(ctx context.Context) (*findings, error) {
 		sum.add(t, c.opts, c.judge.sift(t, r, four))
 		return r.aliases
 	}, func(r parsed) error {
+		line++
 		if r.skipped {
 			f.skipped++
 			return nil
 		}
-		seen.note(r.aliases, f.suspects)
-		return noteID(&f.ids, r)
+		return c.notes.add(line, r.noted)
 	})
 	if err != nil {
 		return nil, err
@@ -165,41 +180,43 @@ func (c *comparison) pass(ctx context.Context) (*findings, error) {
 	return f, nil
 }
 
-// readAliases shows the ledger every alias of the run.
-func (c *comparison) readAliases(ctx context.Context, ledger *aliasLedger) error {
-	_, err := c.each(ctx, func(t *replay.Trial, sum *summary) []aliasPair {
-		return c.judge.compare(t, sum.tally).aliases
-	}, func(r parsed) error {
-		ledger.note(r.aliases)
-		return nil
-	})
-	return err
-}
-
-// noteID refuses a second trial of one invocation.
-func noteID(ids *capture.Duplicates, r parsed) error {
-	first, twice := ids.Add([]byte(r.id), r.place)
-	if !twice {
-		return nil
+// refuseDuplicates refuses two trials of one invocation. It reads the run again to tell where they are.
+func (c *comparison) refuseDuplicates(ctx context.Context) error {
+	found, err := c.notes.ids.Find(ctx)
+	if err != nil || found.Count == 0 {
+		return err
 	}
-	return fmt.Errorf("%s: invocation %s has two trials (the first at %s): delete one of the lines",
-		r.place, r.id, first)
-}
-
-// refuseDuplicates reads the run again where a trial looked like a second one of its invocation.
-func (c *comparison) refuseDuplicates(ctx context.Context, ids *capture.Duplicates) error {
-	for ids.NextPass() {
-		_, err := c.each(ctx, func(*replay.Trial, *summary) []aliasPair { return nil }, func(r parsed) error {
-			if r.skipped {
-				return nil
-			}
-			return noteID(ids, r)
-		})
+	var places [2]capture.Place
+	var ids [2]string
+	n, wanted := uint64(0), [2]uint64{found.Examples[0].First, found.Examples[0].Again}
+	for line, err := range c.run.Lines() {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return err
 		}
+		n++
+		for i := range wanted {
+			if n != wanted[i] {
+				continue
+			}
+			places[i] = capture.Place{File: line.File, Line: line.Number}
+			t, err := replay.ParseTrial(line.Data)
+			if err != nil {
+				return notATrial(places[i], err)
+			}
+			ids[i] = trialID(t)
+		}
+		if n == wanted[1] {
+			break
+		}
 	}
-	return nil
+	if ids[0] == "" || ids[0] != ids[1] {
+		return errors.New("the run has changed while it was read")
+	}
+	return fmt.Errorf("%s: invocation %s has two trials (the first at %s): delete one of the lines",
+		places[1], ids[1], places[0])
 }
 
 func (c *comparison) report(f *findings) *Report {

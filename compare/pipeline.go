@@ -18,9 +18,7 @@ const (
 
 // parsed is what a worker made of one line.
 type parsed struct {
-	place   capture.Place
-	id      string
-	aliases []aliasPair
+	noted
 	skipped bool // it is not a trial
 }
 
@@ -116,13 +114,14 @@ func (c *comparison) read(ctx context.Context, todo, inOrder chan<- *batch) erro
 func (c *comparison) work(b *batch, sum *summary, look func(*replay.Trial, *summary) []aliasPair) {
 	defer close(b.done)
 	start := 0
+	var pairs []pairKeys
 	for i, end := range b.ends {
-		r := parsed{place: b.places[i]}
+		var r parsed
 		trial, err := replay.ParseTrial(b.text[start:end])
 		start = end
 		switch {
 		case err == nil:
-			r.id, r.aliases = trialID(trial), look(trial, sum)
+			r.noted, pairs = c.notes.keysOf(trial, look(trial, sum), pairs)
 		case c.opts.Salvage:
 			r.skipped = true
 		default:

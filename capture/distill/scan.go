@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"tandem/capture"
+	"tandem/capture/keylog"
 )
 
 // A Source is a recording to read.
@@ -94,13 +95,15 @@ func Scan(ctx context.Context, sources []Source, opts Options) (*Plan, error) {
 		sources: sources, opts: opts, classes: make(map[Class]*class), parts: newParts(opts.Parts, opts.Seed),
 		read: make([]int64, len(sources)), functions: make(map[string]int64),
 	}
-	var duplicates capture.Duplicates
-	for first := true; duplicates.NextPass(); first = false {
-		for i := range sources {
-			if err := p.scan(ctx, i, first, &duplicates); err != nil {
-				return nil, err
-			}
+	var ids keylog.Duplicates
+	defer ids.Close()
+	for i := range sources {
+		if err := p.scan(ctx, i, &ids); err != nil {
+			return nil, err
 		}
+	}
+	if err := p.refuseDuplicates(ctx, &ids); err != nil {
+		return nil, err
 	}
 	if err := opts.Select.Check(p.functions); err != nil {
 		return nil, err
@@ -123,8 +126,8 @@ func (p *Plan) total() (n int64) {
 	return n
 }
 
-// scan reads one source. Passes after the first one look for duplicates only.
-func (p *Plan) scan(ctx context.Context, source int, first bool, duplicates *capture.Duplicates) error {
+// scan reads one source.
+func (p *Plan) scan(ctx context.Context, source int, ids *keylog.Duplicates) error {
 	var n int64
 	for inv, err := range p.sources[source].Recording.Invocations() {
 		if err == nil {
@@ -134,20 +137,14 @@ func (p *Plan) scan(ctx context.Context, source int, first bool, duplicates *cap
 			return err
 		}
 		n++
-		if first {
-			p.read[source]++
-			p.functions[inv.Function]++
-		}
+		p.read[source]++
+		p.functions[inv.Function]++
 		if !p.opts.Select.Has(inv) {
 			continue
 		}
-		if first {
-			p.add(candidate{bytes: len(inv.Event), source: source, n: n, id: inv.ID}, inv)
-		}
-		// The place is not that in a file: a source's number and that of the invocation say more here.
-		place := capture.Place{File: strconv.Itoa(source), Line: int(n)}
-		if at, twice := duplicates.Add([]byte(p.idOf(source, inv.ID)), place); twice {
-			return p.duplicateError(ctx, inv.ID, at, source)
+		p.add(candidate{bytes: len(inv.Event), source: source, n: n, id: inv.ID}, inv)
+		if err := ids.Add(p.idOf(source, inv.ID), uint64(p.total())); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -203,12 +200,40 @@ func (e *DuplicateError) Error() string {
 		"if they are the same invocation, leave one of the recordings out", e.ID, e.First, e.Second)
 }
 
-func (p *Plan) duplicateError(ctx context.Context, id string, first capture.Place, second int) error {
-	if n, err := strconv.Atoi(first.File); err == nil && n != second {
-		return &DuplicateError{ID: id, First: p.sources[n].Name, Second: p.sources[second].Name}
+// refuseDuplicates refuses two selected invocations of one ID, whose numbers are those over all sources.
+func (p *Plan) refuseDuplicates(ctx context.Context, ids *keylog.Duplicates) error {
+	found, err := ids.Find(ctx)
+	if err != nil || found.Count == 0 {
+		return err
 	}
-	if _, err := p.sources[second].Recording.Verify(ctx); err != nil {
-		return err // it says in which lines
+	first, _ := p.sourceOf(found.Examples[0].First)
+	second, n := p.sourceOf(found.Examples[0].Again)
+	if first == second {
+		if _, err := p.sources[second].Recording.Verify(ctx); err != nil {
+			return err // it says in which lines
+		}
+		return fmt.Errorf("%s has changed while it was read", p.sources[second].Name)
+	}
+	for inv, err := range p.sources[second].Recording.Invocations() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if n--; n == 0 {
+			return &DuplicateError{ID: inv.ID, First: p.sources[first].Name, Second: p.sources[second].Name}
+		}
 	}
 	return fmt.Errorf("%s has changed while it was read", p.sources[second].Name)
+}
+
+// sourceOf returns in which source an invocation is that has a number over all of them, and its number there.
+func (p *Plan) sourceOf(n uint64) (source int, there int64) {
+	there = int64(n)
+	for there > p.read[source] {
+		there -= p.read[source]
+		source++
+	}
+	return source, there
 }

@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
 	"tandem/capture"
+	"tandem/capture/scratch"
 )
 
 // IDs is the set of the messages that were recorded. Other than a filter it is exact, because a message that it
@@ -97,7 +97,7 @@ func (s *IDs) Close() error {
 	defer s.mu.Unlock()
 	var first error
 	for _, t := range s.tables {
-		if err := t.close(); err != nil && first == nil {
+		if err := t.file.Close(); err != nil && first == nil {
 			first = err
 		}
 	}
@@ -114,22 +114,20 @@ const (
 // A table is a file of buckets. A key is in the bucket that it belongs to, or when that is full in the next that is
 // not. Keys are never removed, so a search ends at the first empty place.
 type table struct {
-	file    *os.File
+	file    *scratch.File
 	buckets uint64 // a power of two
 	keys    uint64
 	buf     [bucketBytes]byte
 }
 
 func newTable(buckets uint64) (*table, error) {
-	file, err := os.CreateTemp("", "tandem-ids-*")
+	file, err := scratch.Create()
 	if err != nil {
 		return nil, fmt.Errorf("remember messages: %w", err)
 	}
 	t := &table{file: file, buckets: buckets}
-	// Where an open file may be removed, a kill leaves nothing behind; elsewhere close removes it.
-	_ = os.Remove(file.Name())
 	if err := file.Truncate(int64(buckets) * int64(bucketBytes)); err != nil {
-		t.close()
+		t.file.Close()
 		return nil, fmt.Errorf("remember messages: %w", err)
 	}
 	return t, nil
@@ -165,10 +163,4 @@ func (t *table) add(key idKey) error {
 	}
 	t.keys++
 	return nil
-}
-
-func (t *table) close() error {
-	err := t.file.Close()
-	_ = os.Remove(t.file.Name()) // usually done long ago
-	return err
 }

@@ -15,7 +15,7 @@ type state struct {
 	pinned  objects                    // what was there before the recording
 	pins    map[string]map[ref]*object // by invocation
 	created map[string]bool            // resources that a client created
-	met     capture.Seen               // objects that the recording made, or that are in pinned
+	met     seen                       // objects that the recording made, or that are in pinned
 }
 
 // objects are by resource and key.
@@ -182,7 +182,7 @@ func (s *Server) Pin(inv *capture.Invocation, open func(sha256 string) (io.ReadC
 			s.state.pins[inv.ID] = make(map[ref]*object)
 		}
 		s.state.pins[inv.ID][r] = pinned
-		if !s.state.met.Add(r.bytes()) {
+		if !s.state.met.add(r.bytes()) {
 			s.state.pinned.store(r, pinned)
 		}
 	}
@@ -191,7 +191,7 @@ func (s *Server) Pin(inv *capture.Invocation, open func(sha256 string) (io.ReadC
 	}
 	for _, e := range inv.Outcome.Effects {
 		if e.Kind == capture.ObjectPut {
-			s.state.met.Add(ref{e.Resource, e.Key}.bytes())
+			s.state.met.add(ref{e.Resource, e.Key}.bytes())
 		}
 	}
 }

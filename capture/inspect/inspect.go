@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"context"
-	"crypto/sha256"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -10,6 +9,7 @@ import (
 	"tandem/capture"
 	"tandem/capture/importer"
 	"tandem/capture/journal"
+	"tandem/capture/keylog"
 )
 
 // Contents is what is in a recording. Its JSON form is a promise.
@@ -58,8 +58,6 @@ type Duplicates struct {
 	Examples []string `json:"examples,omitempty"`
 }
 
-const maxExamples = 3
-
 // Read reads all of a recording, at least twice. A recording that is not sound is an error, as for
 // [capture.Recording.Verify].
 func Read(ctx context.Context, rec *capture.Recording) (*Contents, error) {
@@ -69,24 +67,51 @@ func Read(ctx context.Context, rec *capture.Recording) (*Contents, error) {
 	}
 	c := newCensus()
 	c.Objects, c.Lost = counts.Objects, counts.Lost
-	var duplicates capture.Duplicates
-	for first := true; duplicates.NextPass(); first = false {
-		var n int
-		for inv, err := range rec.Invocations() {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
+	var events keylog.Duplicates
+	defer events.Close()
+	for inv, err := range rec.Invocations() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.add(inv)
+		if identity := importer.Identity(inv.Event, inv.Format); identity != "" {
+			if err := events.Add(inv.Function+"\x00"+identity, uint64(c.Invocations)); err != nil {
 				return nil, err
 			}
-			n++
-			if first {
-				c.add(inv)
-			}
-			c.addIdentity(inv, n, &duplicates)
 		}
 	}
-	return c.finish(rec), nil
+	contents := c.finish(rec)
+	contents.Duplicates, err = repeated(ctx, rec, &events)
+	return contents, err
+}
+
+// repeated counts repeated deliveries. It reads the recording again to tell the IDs of some.
+func repeated(ctx context.Context, rec *capture.Recording, events *keylog.Duplicates) (Duplicates, error) {
+	found, err := events.Find(ctx)
+	d := Duplicates{Invocations: found.Count}
+	if err != nil || found.Count == 0 {
+		return d, err
+	}
+	n := uint64(0)
+	for inv, err := range rec.Invocations() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return d, err
+		}
+		n++
+		if n == found.Examples[len(d.Examples)].Again {
+			d.Examples = append(d.Examples, inv.ID)
+		}
+		if len(d.Examples) == len(found.Examples) {
+			break
+		}
+	}
+	return d, nil
 }
 
 // A census counts what goes by.
@@ -138,21 +163,6 @@ func (c *census) addSize(n int64) {
 	c.Sizes.Max = max(c.Sizes.Max, n)
 	// An event is part of a line, so it cannot be out of the histogram's range.
 	_ = c.sizes.RecordValue(n)
-}
-
-// addIdentity takes the n-th invocation, from 1, in each of the passes.
-func (c *census) addIdentity(inv *capture.Invocation, n int, duplicates *capture.Duplicates) {
-	identity := importer.Identity(inv.Event, inv.Format)
-	if identity == "" {
-		return
-	}
-	sum := sha256.Sum256([]byte(inv.Function + "\x00" + identity))
-	if _, twice := duplicates.Add(sum[:16], capture.Place{Line: n}); twice {
-		c.Duplicates.Invocations++
-		if len(c.Duplicates.Examples) < maxExamples {
-			c.Duplicates.Examples = append(c.Duplicates.Examples, inv.ID)
-		}
-	}
 }
 
 func (c *census) finish(rec *capture.Recording) *Contents {

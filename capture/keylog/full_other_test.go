@@ -1,0 +1,5 @@
+//go:build !linux
+
+package keylog
+
+func isChild() bool { return false }
