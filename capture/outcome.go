@@ -196,11 +196,41 @@ func NewBody(contentType string, content []byte) *Body {
 	}
 	if mayBeJSON(contentType, content) {
 		if compact, ok := jsonval.AppendCompact(make([]byte, 0, len(content)), content); ok {
-			return &Body{JSON: compact}
+			if nestsIn(compact, maxBodyNesting) {
+				return &Body{JSON: compact}
+			}
 		}
 	}
 	text := string(content)
 	return &Body{Text: &text}
+}
+
+// maxBodyNesting is how deep the JSON of a body may be nested: a little less than the 10,000 that encoding/json reads, for
+// a body stands some levels deep in a line. Deeper JSON is text.
+const maxBodyNesting = 9_900
+
+// nestsIn reports whether JSON is nested no deeper than most.
+func nestsIn(doc []byte, most int) bool {
+	if bytes.Count(doc, []byte("["))+bytes.Count(doc, []byte("{")) <= most {
+		return true
+	}
+	depth, quoted := 0, false
+	for i := 0; i < len(doc); i++ {
+		switch c := doc[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > most {
+				return false
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return true
 }
 
 func mayBeJSON(contentType string, content []byte) bool {

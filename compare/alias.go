@@ -94,13 +94,20 @@ func (n *renaming) add(pairs []aliasPair) {
 			}
 		}
 	}
+	longestFirst(n.tokens)
+	longestFirst(n.back)
 }
 
-// addToken keeps tokens that begin alike with the longest first: one may be part of another.
 func addToken(to map[string][]token, t token) {
 	head := t.from[:minToken]
 	to[head] = append(to[head], t)
-	slices.SortStableFunc(to[head], func(a, b token) int { return cmp.Compare(len(b.from), len(a.from)) })
+}
+
+// longestFirst puts tokens that begin alike in order: one may be part of another.
+func longestFirst(tokens map[string][]token) {
+	for _, alike := range tokens {
+		slices.SortStableFunc(alike, func(a, b token) int { return cmp.Compare(len(b.from), len(a.from)) })
+	}
 }
 
 // holds reports whether the two values are one alias.

@@ -2,7 +2,6 @@ package compare
 
 import (
 	"hash/maphash"
-	"strconv"
 
 	"tandem/capture/jsonval"
 )
@@ -97,11 +96,8 @@ func digest(p *place, v *jsonval.Value) uint64 {
 		return sum*prime + uint64(len(v.Elems))
 	}
 	switch v.Kind {
-	case jsonval.Number: // equal numbers are rounded to the same float
-		f, _ := strconv.ParseFloat(v.Text, 64)
-		if f != 0 { // zero has no sign
-			sum = sum*prime ^ maphash.Comparable(digestSeed, f)
-		}
+	case jsonval.Number:
+		sum = sum*prime ^ jsonval.HashNumber(digestSeed, v.Text)
 	case jsonval.Array:
 		for i := range v.Elems {
 			sum = sum*prime ^ digest(p.atIndex(i), &v.Elems[i])

@@ -92,3 +92,26 @@ func TestManyExtraElementsAreToldAtOnce(t *testing.T) {
 		t.Errorf("found %v", kinds)
 	}
 }
+
+// Long numbers that are one and the same as floats are looked up, too, not searched for.
+func TestLongNumbersAreToldApartByTheirDigests(t *testing.T) {
+	seen := make(map[uint64]string)
+	for i := range 1000 {
+		v := jsonval.Value{Kind: jsonval.Number, Text: fmt.Sprintf("1%040d", i)}
+		if other, twice := seen[digest(nil, &v)]; twice {
+			t.Fatalf("%s and %s have one digest", other, v)
+		}
+		seen[digest(nil, &v)] = v.Text
+	}
+	for _, same := range [][]string{
+		{"1000", "1e3", "1000.0", "0.1E+4"}, {"0", "-0", "0.0", "0e999999999999999999999"}, {"-1.50", "-15e-1"},
+		{"1e999999999", "10e999999998"},
+	} {
+		first := jsonval.Value{Kind: jsonval.Number, Text: same[0]}
+		for _, text := range same {
+			if v := (jsonval.Value{Kind: jsonval.Number, Text: text}); digest(nil, &v) != digest(nil, &first) {
+				t.Errorf("%s and %s have two digests", text, first)
+			}
+		}
+	}
+}

@@ -29,7 +29,7 @@ var valueChanges = []struct {
 }
 
 func twoNumbers(b, c jsonval.Value) (x, y *big.Rat, ok bool) {
-	if b.Kind != jsonval.Number || c.Kind != jsonval.Number {
+	if b.Kind != jsonval.Number || c.Kind != jsonval.Number || max(len(b.Text), len(c.Text)) > maxLookedAt {
 		return nil, nil, false
 	}
 	x, okX := rational(b.Text)
