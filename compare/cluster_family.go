@@ -11,6 +11,7 @@ const (
 	minRelatives = 8
 	minStrangers = 20
 	maxNames     = 32 // segments of a path that are looked at
+	maxCauses    = 16 // causes of a family that are tried
 )
 
 // A family is places that differ in the name of one member.
@@ -46,7 +47,10 @@ func (c *clusterer) joinFamilies(differed map[string]int64) {
 	}
 	for _, f := range order {
 		keys := slices.DeleteFunc(members[f], func(key clusterKey) bool { return c.byKey[key] == nil })
-		for len(keys) >= minRelatives {
+		for range maxCauses {
+			if len(keys) < minRelatives {
+				break
+			}
 			related, rest := c.related(keys)
 			c.joinFamily(f, related, differed)
 			keys = rest
