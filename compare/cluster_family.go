@@ -52,7 +52,10 @@ func (c *clusterer) joinFamilies(differed map[string]int64) {
 				break
 			}
 			related, rest := c.related(keys)
-			c.joinFamily(f, related, differed)
+			if c.varies(related, differed[f.key.function]) {
+				rest = c.asRare(&related, rest)
+				c.joinFamily(f, related, differed)
+			}
 			keys = rest
 		}
 	}
@@ -118,11 +121,25 @@ func (c *clusterer) related(keys []clusterKey) (related, rest []clusterKey) {
 	return related, rest
 }
 
-// joinFamily joins places, if there are enough of them, and their names vary from trial to trial.
-func (c *clusterer) joinFamily(f family, keys []clusterKey, differed map[string]int64) {
-	if !c.varies(keys, differed[f.key.function]) {
-		return
+// asRare adds those of the rest to the related places that are in no more trials than one of these: where names vary, so
+// do theirs, whatever their cause. It returns what is left.
+func (c *clusterer) asRare(related *[]clusterKey, rest []clusterKey) (left []clusterKey) {
+	most := int64(0)
+	for _, key := range *related {
+		most = max(most, c.byKey[key].trials)
 	}
+	for _, key := range rest {
+		if c.byKey[key].trials <= most {
+			*related = append(*related, key)
+		} else {
+			left = append(left, key)
+		}
+	}
+	return left
+}
+
+// joinFamily joins places.
+func (c *clusterer) joinFamily(f family, keys []clusterKey, differed map[string]int64) {
 	joined := &gathering{parts: make(map[string]*part), also: make(map[string]bool)}
 	if there := c.byKey[f.key]; there != nil {
 		joined = there
