@@ -3,6 +3,7 @@ package capture
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/textproto"
@@ -132,7 +133,7 @@ func NewHTTPAnswer(status int, header http.Header, body []byte) *HTTPAnswer {
 	for name, values := range header {
 		if strings.EqualFold(name, "Set-Cookie") {
 			for _, v := range values {
-				a.Cookies = append(a.Cookies, ParseCookie(v))
+				a.Cookies = append(a.Cookies, ParseCookie(inUTF8(v)))
 			}
 			continue
 		}
@@ -141,13 +142,35 @@ func NewHTTPAnswer(status int, header http.Header, body []byte) *HTTPAnswer {
 		}
 		name = lowerName(name)
 		if there, ok := a.Headers[name]; ok || len(values) != 1 {
-			a.Headers[name] = append(there, values...)
+			for _, v := range values {
+				there = append(there, inUTF8(v))
+			}
+			a.Headers[name] = there
 			continue
 		}
-		single = append(single, values[0])
+		single = append(single, inUTF8(values[0]))
 		a.Headers[name] = single[len(single)-1 : len(single) : len(single)]
 	}
 	return a
+}
+
+// inUTF8 writes bytes that are no UTF-8 as \xfc, because JSON has no way to write them, and two of them are not the same.
+// What they mean is not guessed.
+func inUTF8(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		} else {
+			b.WriteString(s[:size])
+		}
+		s = s[size:]
+	}
+	return b.String()
 }
 
 // lowerName is a header's name in lower case. Those that most answers have need no memory of their own.
@@ -196,11 +219,41 @@ func NewBody(contentType string, content []byte) *Body {
 	}
 	if mayBeJSON(contentType, content) {
 		if compact, ok := jsonval.AppendCompact(make([]byte, 0, len(content)), content); ok {
-			return &Body{JSON: compact}
+			if nestsIn(compact, maxBodyNesting) {
+				return &Body{JSON: compact}
+			}
 		}
 	}
 	text := string(content)
 	return &Body{Text: &text}
+}
+
+// maxBodyNesting is how deep the JSON of a body may be nested: a little less than the 10,000 that encoding/json reads, for
+// a body stands some levels deep in a line. Deeper JSON is text.
+const maxBodyNesting = 9_900
+
+// nestsIn reports whether JSON is nested no deeper than most.
+func nestsIn(doc []byte, most int) bool {
+	if bytes.Count(doc, []byte("["))+bytes.Count(doc, []byte("{")) <= most {
+		return true
+	}
+	depth, quoted := 0, false
+	for i := 0; i < len(doc); i++ {
+		switch c := doc[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > most {
+				return false
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return true
 }
 
 func mayBeJSON(contentType string, content []byte) bool {

@@ -51,7 +51,9 @@ func (r *reconciler) membersAgree(p *place, b, c *jsonval.Value) bool {
 func (r *reconciler) elementsAgree(p *place, b, c *jsonval.Value) bool {
 	if p.unordered() != nil {
 		x := jsonval.Value{Kind: jsonval.Array, Elems: c.Elems}
-		r.reorder(p, b, &x)
+		if _, all := r.reorder(p, b, &x); all {
+			return true
+		}
 		c = &x
 	}
 	for i := range b.Elems {

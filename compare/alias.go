@@ -45,6 +45,10 @@ type renaming struct {
 // A token is a text and what to write in its place.
 type token struct{ from, to string }
 
+// foreign marks what the candidate has where it writes one of the baseline's generated values, of which it is not known
+// to have generated it too: that is not what the baseline means by it. It is in no Unicode text.
+const foreign = "\xff\xff"
+
 // trialKeys are the keys of a pair within a trial, where a generated value is the same under every rule.
 func (p aliasPair) trialKeys() [2]aliasKey {
 	keys := p.keys()
@@ -72,22 +76,36 @@ func (n *renaming) add(pairs []aliasPair) {
 		}
 	}
 	n.tokens, n.back = make(map[string][]token), make(map[string][]token)
-	told := make(map[string]bool)
+	told, own := make(map[string]bool), make(map[string]bool)
+	for _, p := range pairs {
+		own[p.candidate] = true
+	}
 	for _, p := range pairs {
 		if p.baseline != p.candidate && generated(p.baseline) && generated(p.candidate) && !told[p.candidate] &&
 			n.holds(p.rule, p.baseline, p.candidate) {
 			told[p.candidate] = true
 			addToken(n.tokens, token{p.candidate, p.baseline})
 			addToken(n.back, token{p.baseline, p.candidate})
+			if !own[p.baseline] {
+				addToken(n.tokens, token{p.baseline, p.baseline + foreign})
+				addToken(n.back, token{p.baseline + foreign, p.baseline})
+			}
 		}
 	}
+	longestFirst(n.tokens)
+	longestFirst(n.back)
 }
 
-// addToken keeps tokens that begin alike with the longest first: one may be part of another.
 func addToken(to map[string][]token, t token) {
 	head := t.from[:minToken]
 	to[head] = append(to[head], t)
-	slices.SortStableFunc(to[head], func(a, b token) int { return cmp.Compare(len(b.from), len(a.from)) })
+}
+
+// longestFirst puts tokens that begin alike in order: one may be part of another.
+func longestFirst(tokens map[string][]token) {
+	for _, alike := range tokens {
+		slices.SortStableFunc(alike, func(a, b token) int { return cmp.Compare(len(b.from), len(a.from)) })
+	}
 }
 
 // holds reports whether the two values are one alias.
@@ -125,7 +143,7 @@ func rewriteValue(v jsonval.Value, tokens map[string][]token) (rewritten jsonval
 	}
 	names, elems := v.Names, v.Elems
 	for i, name := range names {
-		if renamed := rewrite(name, tokens); renamed != name {
+		if renamed := strings.ReplaceAll(rewrite(name, tokens), foreign, ""); renamed != name {
 			if !changed {
 				v.Names, changed = slices.Clone(names), true
 			}

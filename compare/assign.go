@@ -3,7 +3,6 @@ package compare
 import (
 	"hash/maphash"
 	"slices"
-	"strconv"
 
 	"tandem/capture/jsonval"
 )
@@ -83,17 +82,23 @@ var digestSeed = maphash.MakeSeed()
 
 // digest is equal for values that any rules at or below p could take as equal. Its value is another in each process.
 func digest(p *place, v *jsonval.Value) uint64 {
-	if p != nil && len(p.here) > 0 && (v.Kind == jsonval.String || !p.only(Redacted)) {
-		return 1
-	}
 	const prime = 1099511628211
 	sum := uint64(v.Kind) + 2
-	switch v.Kind {
-	case jsonval.Number: // equal numbers are rounded to the same float
-		f, _ := strconv.ParseFloat(v.Text, 64)
-		if f != 0 { // zero has no sign
-			sum = sum*prime ^ maphash.Comparable(digestSeed, f)
+	blurred, unordered := p.blurs(v.Kind)
+	switch {
+	case blurred:
+		return 1
+	case unordered:
+		if p.uniform(len(v.Elems)) {
+			for i := range v.Elems {
+				sum += digest(p.atIndex(i), &v.Elems[i]) * prime
+			}
 		}
+		return sum*prime + uint64(len(v.Elems))
+	}
+	switch v.Kind {
+	case jsonval.Number:
+		sum = sum*prime ^ jsonval.HashNumber(digestSeed, v.Text)
 	case jsonval.Array:
 		for i := range v.Elems {
 			sum = sum*prime ^ digest(p.atIndex(i), &v.Elems[i])
@@ -113,6 +118,27 @@ func digest(p *place, v *jsonval.Value) uint64 {
 // only reports whether all rules at p treat so.
 func (p *place) only(t Treatment) bool {
 	return !slices.ContainsFunc(p.here, func(r *rule) bool { return r.Treat != t })
+}
+
+// blurs reports whether the rules at p could take any two values as equal of which one is of this kind, or else any two
+// lists with equal elements.
+func (p *place) blurs(kind jsonval.Kind) (any, unordered bool) {
+	if p == nil {
+		return false, false
+	}
+	for _, r := range p.here {
+		switch r.Treat {
+		case Unordered:
+			unordered = kind == jsonval.Array
+		case JSON, Lower, Time, Map, Redacted:
+			any = any || kind == jsonval.String
+		case Alias, Tolerance, Pattern:
+			any = any || kind == jsonval.String || kind == jsonval.Number
+		default:
+			return true, false
+		}
+	}
+	return any, unordered
 }
 
 // uniform reports whether rules treat every element of a list of n alike.

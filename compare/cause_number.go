@@ -29,7 +29,7 @@ var valueChanges = []struct {
 }
 
 func twoNumbers(b, c jsonval.Value) (x, y *big.Rat, ok bool) {
-	if b.Kind != jsonval.Number || c.Kind != jsonval.Number {
+	if b.Kind != jsonval.Number || c.Kind != jsonval.Number || max(len(b.Text), len(c.Text)) > maxLookedAt {
 		return nil, nil, false
 	}
 	x, okX := rational(b.Text)
@@ -80,7 +80,8 @@ func scaled(b, c jsonval.Value) (causes []string) {
 		causes = append(causes, "rounded half to even", to)
 	case up:
 		causes = append(causes, to)
-	case atDecimals(x, n, toZero).Cmp(y) == 0:
+	}
+	if atDecimals(x, n, toZero).Cmp(y) == 0 { // which may be rounded down
 		causes = append(causes, "cut down, not rounded, to "+strings.TrimPrefix(to, "rounded to "))
 	}
 	return causes

@@ -169,6 +169,7 @@ type gathered struct {
 // those that differ, by function.
 func (c *clusterer) clusters(compared, differed map[string]int64) []gathered {
 	c.joinEffects()
+	c.joinFamilies(differed)
 	c.joinFields(differed)
 	list := make([]gathered, 0, len(c.byKey))
 	for key, g := range c.byKey {

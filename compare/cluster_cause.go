@@ -137,11 +137,13 @@ func (g *gathering) mistakes() []mistake {
 			continue
 		}
 		m := together([]group{one})
-		m.own = one.cause
+		m.own, m.trials = one.cause, min(m.trials, g.trials)
 		found = append(found, m)
 	}
 	if len(rest) > 0 {
-		found = append(found, together(rest))
+		m := together(rest)
+		m.trials = min(m.trials, g.trials)
+		found = append(found, m)
 	}
 	return found
 }

@@ -110,6 +110,7 @@ func (x explainer) elements(path string, b, c jsonval.Value) []Difference {
 		return []Difference{{Path: path, Kind: Order, Baseline: &b, Candidate: &c}}
 	}
 	var found []Difference
+	var known elementSet // the baseline's, once that matters
 	script, ordered := x.script(b.Elems, c.Elems)
 	next := 0 // the baseline's element behind the edit before
 	for _, e := range script {
@@ -119,7 +120,10 @@ func (x explainer) elements(path string, b, c jsonval.Value) []Difference {
 				Baseline: &b.Elems[e.baseline], around: surroundings{&b, e.baseline}})
 		case e.baseline < 0:
 			kind := Extra
-			if slices.ContainsFunc(b.Elems, func(v jsonval.Value) bool { return jsonval.Equal(v, c.Elems[e.candidate]) }) {
+			if known == nil {
+				known = elementsOf(b.Elems)
+			}
+			if known.has(&c.Elems[e.candidate]) {
 				kind = Duplicate
 			}
 			found = append(found, Difference{Path: childAt(path, e.candidate), Kind: kind,
@@ -134,6 +138,23 @@ func (x explainer) elements(path string, b, c jsonval.Value) []Difference {
 		found = append(found, Difference{Path: path, Kind: Order, Baseline: &b, Candidate: &c})
 	}
 	return nameLosses(found, b, c)
+}
+
+// An elementSet has the elements of a list, by their digests.
+type elementSet map[uint64][]*jsonval.Value
+
+func elementsOf(list []jsonval.Value) elementSet {
+	s := make(elementSet, len(list))
+	for i := range list {
+		if d := digest(nil, &list[i]); !s.has(&list[i]) {
+			s[d] = append(s[d], &list[i])
+		}
+	}
+	return s
+}
+
+func (s elementSet) has(v *jsonval.Value) bool {
+	return slices.ContainsFunc(s[digest(nil, v)], func(w *jsonval.Value) bool { return jsonval.Equal(*v, *w) })
 }
 
 // script returns the steps from one list to another. Where elements have names they go together by these; ordered is

@@ -117,7 +117,7 @@ func (r *reconciler) elements(p *place, path string, b, c *jsonval.Value) {
 		if r.lists == outsideUnordered {
 			return
 		}
-		if r.reorder(p, b, c) {
+		if moved, all := r.reorder(p, b, c); moved && all {
 			r.tally.hit(rule)
 		}
 		r.depth++
@@ -244,19 +244,18 @@ func (r *reconciler) members(p *place, path string, b, c *jsonval.Value) {
 }
 
 // reorder puts c's elements in the order of those of b that they agree with; what agrees with nothing takes the
-// places that are left. It reports whether the lists were in different orders and every element found its like.
-func (r *reconciler) reorder(p *place, b, c *jsonval.Value) bool {
+// places that are left. It reports whether the lists were in different orders, and whether every element found its like.
+func (r *reconciler) reorder(p *place, b, c *jsonval.Value) (moved, all bool) {
 	if jsonval.Equal(*b, *c) {
-		return false
+		return false, true
 	}
 	uniform := p.uniform(max(len(b.Elems), len(c.Elems)))
 	agree := func(q *reconciler, i, j int) bool { return q.agree(p.atIndex(i), &b.Elems[i], &c.Elems[j]) }
 	partner := r.assignAgreeing(digests(p, b.Elems, uniform), digests(p, c.Elems, uniform), agree)
-	all := len(b.Elems) == len(c.Elems) && !slices.Contains(partner, -1)
+	all = len(b.Elems) == len(c.Elems) && !slices.Contains(partner, -1)
 	if !all {
 		r.assignByKey(p.unordered().By, partner, b.Elems, c.Elems)
 	}
-	moved := false
 	taken := make([]bool, len(c.Elems))
 	for i, j := range partner {
 		if j >= 0 {
@@ -286,7 +285,7 @@ func (r *reconciler) reorder(p *place, b, c *jsonval.Value) bool {
 		fill()
 	}
 	c.Elems = ordered
-	return moved && all
+	return moved, all
 }
 
 // assignByKey pairs up elements that have no partner by the member that names them: the rule's, else one that is

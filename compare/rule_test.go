@@ -8,6 +8,7 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/jsonval"
+	"tandem/replay"
 )
 
 func TestRulesThatMakeNoSenseAreRefused(t *testing.T) {
@@ -214,5 +215,28 @@ func TestRulesAreCounted(t *testing.T) {
 	// status, http/status, headers {}, cookies {}, a (2), b, c, id
 	if count.leaves != 9 || count.ignored != 3 {
 		t.Errorf("%d of %d leaves are ignored, want 3 of 9", count.ignored, count.leaves)
+	}
+}
+
+// Once IDs are paired, equal texts may differ. The report says why.
+func TestEqualTextsThatStandForDifferentThingsAreExplained(t *testing.T) {
+	set, err := newRuleSet([]Rule{{At: "/body/id", Treat: Alias, Why: "w"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := judge{baseline: "lambda", candidate: "functions", rules: set}
+	trial, err := replay.ParseTrial([]byte(line("i", "f",
+		`{"status":"ok","http":{"status":200,"body":{"json":{"id":"AAAAAA","self":"AAAAAA"}}}}`,
+		`{"status":"ok","http":{"status":200,"body":{"json":{"id":"BBBBBB","self":"AAAAAA"}}}}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := j.compare(trial, newTally(1)).differences
+	if len(found) != 1 {
+		t.Fatalf("found %v", found)
+	}
+	if causes, _ := causesOf(found[0]); found[0].String() != `/body/self changed: "AAAAAA" → "AAAAAA"` ||
+		causes[0] != "the same text stands for something else on each side" {
+		t.Errorf("%s: %s", found[0], causes)
 	}
 }

@@ -110,6 +110,9 @@ func (j *judge) documents(rules *functionRules, b, c *document, tally *tally) re
 		if v := r.differences[i].Candidate; v != nil {
 			restored := m.names.restore(*v)
 			r.differences[i].Candidate = &restored
+			if d := &r.differences[i]; d.Kind == Changed && jsonval.Equal(*d.Baseline, restored) {
+				d.Note = "the same text stands for something else on each side"
+			}
 		}
 	}
 	if len(r.differences) > 0 {

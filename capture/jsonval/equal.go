@@ -1,6 +1,7 @@
 package jsonval
 
 import (
+	"hash/maphash"
 	"math"
 	"slices"
 	"strconv"
@@ -69,6 +70,15 @@ func EqualNumbers(a, b string) bool {
 	x, okX := normalize(a)
 	y, okY := normalize(b)
 	return okX && okY && x == y
+}
+
+// HashNumber returns the same for JSON numbers that [EqualNumbers] takes as equal.
+func HashNumber(seed maphash.Seed, number string) uint64 {
+	d, ok := normalize(number)
+	if !ok {
+		d.digits = number
+	}
+	return maphash.Comparable(seed, d)
 }
 
 // decimal is ±0.digits × 10^exp. Digits neither start nor end with a zero; zero has none.

@@ -132,6 +132,9 @@ func (a *app) gate(ctx context.Context, name string, fires replay.Options, opts 
 	if opts.run != "" {
 		return j.judge(ctx, opts.run, nil)
 	}
+	if _, err := j.otherRun(); err != nil { // before anything is fired
+		return err
+	}
 	rec, err := a.openRecording(opts.recording, opts.plan.salvage, identities)
 	if err != nil {
 		return err
@@ -243,16 +246,29 @@ func (j *gateJudging) judge(ctx context.Context, path string, rec *capture.Recor
 // compareWith compares with the gate's baseline: an outcome of the run, or another run.
 func (j *gateJudging) compareWith(ctx context.Context, run *replay.RunReader, opts compare.Options) (
 	*compare.Report, error) {
-	other, ok := strings.CutPrefix(j.gate.Against, config.RunPrefix)
-	if !ok {
-		return compare.Run(ctx, run, opts)
-	}
-	base, err := replay.OpenRun(other, replay.RunOptions{Salvage: opts.Salvage, Identities: j.identities})
+	base, err := j.otherRun()
 	if err != nil {
 		return nil, err
 	}
+	if base == nil {
+		return compare.Run(ctx, run, opts)
+	}
 	opts.Baseline = ""
-	return compare.Runs(ctx, run, compare.Other{Run: base, Name: other}, opts)
+	name := strings.TrimPrefix(j.gate.Against, config.RunPrefix)
+	return compare.Runs(ctx, run, compare.Other{Run: base, Name: name}, opts)
+}
+
+// otherRun opens the run that the gate compares with; nil where that is none.
+func (j *gateJudging) otherRun() (*replay.RunReader, error) {
+	path, ok := strings.CutPrefix(j.gate.Against, config.RunPrefix)
+	if !ok {
+		return nil, nil
+	}
+	run, err := replay.OpenRun(path, replay.RunOptions{Salvage: j.opts.plan.salvage, Identities: j.identities})
+	if err != nil {
+		return nil, fmt.Errorf("the gate %s is against an earlier run: %w", j.name, err)
+	}
+	return run, nil
 }
 
 // openReplayed opens the recording that was given, or the one that the run names. It returns nil where that is not to be

@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"unicode"
 )
 
 // Exit codes. They are a promise: scripts and pipelines branch on them.
@@ -41,7 +43,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	code := exitCode(err)
 	switch code {
 	case exitUsage:
-		fmt.Fprintln(stderr, "tandem:", err)
+		fmt.Fprintln(stderr, "tandem:", withoutControls(err.Error()))
 		if hint := hintFor(err); hint != "" {
 			fmt.Fprintln(stderr, "       "+hint)
 		}
@@ -49,6 +51,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "tandem: interrupted")
 	}
 	return code
+}
+
+// withoutControls escapes what a terminal could take for a command. Errors name what is in files, such as IDs.
+func withoutControls(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			fmt.Fprintf(&b, `\x%02x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // A verdictError ends a command with a verdict other than parity. It was reported already.
