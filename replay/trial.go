@@ -114,6 +114,17 @@ func appendOutcomes(dst []byte, outcomes map[string]*capture.Outcome) ([]byte, e
 // ParseTrial reads one line of a run. It fails when the line is not JSON, has no invocation or function, or has no
 // outcome with a status. The result does not alias line.
 func ParseTrial(line []byte) (*Trial, error) {
+	var text TrialText
+	if text.Read(line) {
+		if t, ok := text.trial(); ok {
+			return t, nil
+		}
+	}
+	return unmarshalTrial(line)
+}
+
+// unmarshalTrial is ParseTrial for any line.
+func unmarshalTrial(line []byte) (*Trial, error) {
 	var l trialLine
 	if err := json.Unmarshal(line, &l); err != nil {
 		return nil, err

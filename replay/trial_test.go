@@ -82,8 +82,14 @@ func FuzzParseTrial(f *testing.F) {
 		`"http":{"status":201,"headers":{"a":["b"]},"cookies":[{"name":"s","value":"x"}],"body":{"json":1.0}}}}}`))
 	f.Add([]byte(`{"n":0,"invocation":"i","repeat":2,"function":"f","due":"2026-01-01T00:00:00Z","outcomes":{"<":{"status":"ok",` +
 		`"tries":[{"status":"throttled","waitMs":1}]},"a#2":{"status":"ok"}}}`))
+	f.Add([]byte(`{"invocation":"i","function":"f","outcomes":{"a":{"status":"timeout","records":{"m":"acked"},"result":{"json":[1]},` +
+		`"effects":[{"kind":"object.put","resource":"r","key":"\u00e9\ud800","body":{"json":[1]},"attributes":{"x":"\""}}]},` +
+		`"b":{"status":"ok","result":{"json":[1]},"error":null,"effects":null}}}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		trial, err := ParseTrial(line)
+		if obvious, oerr := unmarshalTrial(line); (err == nil) != (oerr == nil) || err == nil && !reflect.DeepEqual(trial, obvious) {
+			t.Fatalf("%s is read as %+v, %v, and by encoding/json as %+v, %v", line, trial, err, obvious, oerr)
+		}
 		if err != nil {
 			return
 		}
