@@ -40,6 +40,16 @@ type renaming struct {
 	broken  map[aliasKey]bool
 	// What is rewritten everywhere, by the first minToken bytes of what it is written in place of.
 	tokens, back map[string][]token
+	told, own    map[string]bool // by add: the candidate's values that tokens were made of, and all of them
+}
+
+// cleared returns a renaming that knows nothing, with the memory of n.
+func (n renaming) cleared() renaming {
+	clear(n.partner)
+	clear(n.broken)
+	clear(n.tokens)
+	clear(n.back)
+	return n
 }
 
 // A token is a text and what to write in its place.
@@ -75,18 +85,24 @@ func (n *renaming) add(pairs []aliasPair) {
 			n.partner[key] = values[i]
 		}
 	}
-	n.tokens, n.back = make(map[string][]token), make(map[string][]token)
-	told, own := make(map[string]bool), make(map[string]bool)
+	if n.tokens == nil {
+		n.tokens, n.back = make(map[string][]token), make(map[string][]token)
+		n.told, n.own = make(map[string]bool), make(map[string]bool)
+	}
+	clear(n.tokens)
+	clear(n.back)
+	clear(n.told)
+	clear(n.own)
 	for _, p := range pairs {
-		own[p.candidate] = true
+		n.own[p.candidate] = true
 	}
 	for _, p := range pairs {
-		if p.baseline != p.candidate && generated(p.baseline) && generated(p.candidate) && !told[p.candidate] &&
+		if p.baseline != p.candidate && generated(p.baseline) && generated(p.candidate) && !n.told[p.candidate] &&
 			n.holds(p.rule, p.baseline, p.candidate) {
-			told[p.candidate] = true
+			n.told[p.candidate] = true
 			addToken(n.tokens, token{p.candidate, p.baseline})
 			addToken(n.back, token{p.baseline, p.candidate})
-			if !own[p.baseline] {
+			if !n.own[p.baseline] {
 				addToken(n.tokens, token{p.baseline, p.baseline + foreign})
 				addToken(n.back, token{p.baseline + foreign, p.baseline})
 			}

@@ -36,7 +36,7 @@ func TestContradictionsThatAreLostWhileTheRunIsReadAgainAreAnError(t *testing.T)
 		}
 	}
 	opts := Options{Rules: idRules, noteMemory: 1, Workers: 1, Now: now}.withDefaults()
-	_, err := compareTrials(t.Context(), &source, opts, nil)
+	_, err := compareTrials(t.Context(), &source, opts, AgainstLambda, nil)
 	if err == nil || !strings.Contains(err.Error(), "temporary file") || lost != 1 {
 		t.Errorf("%d files are lost: %v", lost, err)
 	}

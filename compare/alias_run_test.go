@@ -254,7 +254,7 @@ func TestNoTemporaryFileOutlivesAnErrorOrACancel(t *testing.T) {
 				cancel()
 			}
 		}}
-		_, err := compareTrials(ctx, &source, Options{Rules: idRules, noteMemory: 1, Now: now}.withDefaults(), nil)
+		_, err := compareTrials(ctx, &source, Options{Rules: idRules, noteMemory: 1, Now: now}.withDefaults(), AgainstLambda, nil)
 		cancel()
 		if after < 2000 && !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled after %d lines: %v", after, err)

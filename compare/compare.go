@@ -85,6 +85,7 @@ func compareTrials(ctx context.Context, run trialSource, opts Options, against A
 		baseline: opts.Baseline, candidate: opts.Candidate, rules: rules,
 		anyEffects: opts.Gate != nil && opts.Gate.Require.AnyEffects,
 	}}
+	c.free = make(chan *batch, 4*opts.Workers+2)
 	found, err := c.readTwice(ctx)
 	if err != nil {
 		return nil, err
@@ -105,7 +106,8 @@ type comparison struct {
 	opts    Options
 	remarks []string
 	judge   judge
-	notes   *runNotes // in the first pass
+	notes   *runNotes   // in the first pass
+	free    chan *batch // that are done with
 }
 
 // findings are what one pass over a run found.
@@ -153,17 +155,7 @@ func (c *comparison) readTwice(ctx context.Context) (*findings, error) {
 func (c *comparison) pass(ctx context.Context) (*findings, error) {
 	f := &findings{sum: newSummary(len(c.judge.rules.rules))}
 	line := uint64(0)
-	sums, err := c.each(ctx, func(t *replay.Trial, sum *summary) []aliasPair {
-		made := c.judge.drafts(t)
-		r := c.judge.compareDrafts(t, made, sum.tally)
-		four := c.judge.calibrate(t, made, &r)
-		if four != nil {
-			sum.noise.add(t.Function, trialID(t), four)
-			sum.twice++
-		}
-		sum.add(t, c.opts, c.judge.sift(t, r, four))
-		return r.aliases
-	}, func(r parsed) error {
+	sums, err := c.each(ctx, func(r parsed) error {
 		line++
 		if r.skipped {
 			f.skipped++
@@ -178,6 +170,52 @@ func (c *comparison) pass(ctx context.Context) (*findings, error) {
 		f.sum.merge(s)
 	}
 	return f, nil
+}
+
+// readLine compares the trial in a line, and returns its aliases. An error says that the line is no trial.
+func (c *comparison) readLine(line []byte, w *worker) (*replay.Trial, []aliasPair, error) {
+	if t, aliases, ok := c.glance(line, w); ok {
+		return t, aliases, nil
+	}
+	t, err := replay.ParseTrial(line)
+	if err != nil {
+		return nil, nil, err
+	}
+	made := c.judge.drafts(t)
+	r := c.judge.compareDrafts(t, made, w.tally)
+	four := c.judge.calibrate(t, made, &r)
+	if four != nil {
+		w.noise.add(t.Function, trialID(t), four)
+		w.twice++
+	}
+	w.add(t, c.opts, c.judge.sift(t, r, four))
+	return t, r.aliases, nil
+}
+
+// glance compares a trial by the shortcut. Ok is false where the obvious way has to, which is for most of what does
+// not match. What it returns is good until the next line.
+func (c *comparison) glance(line []byte, w *worker) (t *replay.Trial, aliases []aliasPair, ok bool) {
+	if c.judge.noise != nil || !w.text.Read(line) {
+		return nil, nil, false
+	}
+	for _, name := range c.judge.ofFour() {
+		if isAgain := name != c.judge.baseline && name != c.judge.candidate; isAgain && w.text.Outcome(name) != nil {
+			return nil, nil, false // its noise counts
+		}
+	}
+	b, candidate := w.text.Outcome(c.judge.baseline), w.text.Outcome(c.judge.candidate)
+	if b == nil || candidate == nil {
+		return nil, nil, false
+	}
+	t = w.text.Facts()
+	rules := c.judge.rules.of(situationOf(t, t.Outcomes[c.judge.baseline], t.Outcomes[c.judge.candidate]))
+	aliases, ok = w.way.matched(rules, len(w.tally.hits), b, candidate)
+	if !ok || len(c.judge.contradictions(aliases)) > 0 {
+		return nil, nil, false
+	}
+	w.tally.add(w.way.tally)
+	w.add(t, c.opts, result{class: matched})
+	return t, aliases, true
 }
 
 // refuseDuplicates refuses two trials of one invocation. It reads the run again to tell where they are.

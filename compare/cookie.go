@@ -8,6 +8,15 @@ import (
 	"tandem/capture/jsonval"
 )
 
+// cookiesValue has cookies by their names, which may be there more than once.
+func cookiesValue(list []capture.Cookie) jsonval.Value {
+	v := jsonval.Value{Kind: jsonval.Object}
+	for _, c := range list {
+		v.Add(c.Name, cookieValue(c))
+	}
+	return v
+}
+
 // cookieValue has a cookie's value and its attributes as RFC 6265bis, section 5.6, has user agents understand them.
 func cookieValue(c capture.Cookie) jsonval.Value {
 	attributes := make(map[string]string, len(c.Attributes))

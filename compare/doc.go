@@ -14,5 +14,8 @@
 // Rules never silence what they do not name, and every [Report] says what each of them allowed and how much is no
 // longer checked. A trial with an outcome that is not known is inconclusive, never equal.
 //
+// Most outcomes match, and that they do is proved from their texts, without documents: see shortcut. Where it cannot
+// be, what is above happens. What is counted and reported is the same.
+//
 // A report does not depend on the number of cores or on the order of the trials.
 package compare

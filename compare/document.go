@@ -57,11 +57,7 @@ func httpValue(a *capture.HTTPAnswer, body *jsonval.Value) jsonval.Value {
 	v := object(3)
 	v.Add("status", jsonval.Int(a.Status))
 	v.Add("headers", headersValue(a.Headers, body))
-	cookies := object(len(a.Cookies))
-	for _, c := range a.Cookies { // a name may be set more than once
-		cookies.Add(c.Name, cookieValue(c))
-	}
-	v.Add("cookies", cookies)
+	v.Add("cookies", cookiesValue(a.Cookies))
 	return v
 }
 

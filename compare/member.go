@@ -75,7 +75,8 @@ func (p partners) unpartnered(n int) []int {
 
 // without returns an object without some of its members. It shares nothing that can be changed with v but its values.
 func without(v *jsonval.Value, drop func(i int) bool) jsonval.Value {
-	kept := jsonval.Value{Kind: v.Kind}
+	kept := object(len(v.Names))
+	kept.Kind = v.Kind
 	for i, name := range v.Names {
 		if !drop(i) {
 			kept.Add(name, v.Elems[i])

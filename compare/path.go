@@ -1,16 +1,27 @@
 package compare
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"tandem/capture/jsonval"
 )
 
 // child returns the pointer to a member or an element of what path points to.
 func child(path, segment string) string {
 	return path + "/" + strings.ReplaceAll(strings.ReplaceAll(segment, "~", "~0"), "/", "~1")
+}
+
+// appendChild is child for bytes.
+func appendChild(path, segment []byte) []byte {
+	if bytes.ContainsAny(segment, "~/") {
+		return append(path, child("", string(segment))...)
+	}
+	return append(append(path, '/'), segment...)
 }
 
 func childAt(path string, index int) string { return path + "/" + strconv.Itoa(index) }
@@ -22,6 +33,53 @@ type place struct {
 	literals map[string]*place
 	prefixes []prefixPlace // longest first
 	other    *place
+	aliases  bool            // whether an alias rule ends here or below
+	exits    jsonval.NameSet // of the literals that lead elsewhere than other
+	// sought has one for each rule that ends below; anywhere says that one of these has none.
+	sought   []sought
+	anywhere bool
+}
+
+// A sought is a text without which no document leads to the end of a rule: a name, or the beginning of one.
+type sought struct {
+	text  []byte // as JSON has it, without the quote before it: what begins otherwise is found sooner
+	names jsonval.NameSet
+}
+
+// silent reports whether no rule can end below p in a document, given by its JSON and the names in it.
+func (p *place) silent(text []byte, names jsonval.NameSet) bool {
+	if p == nil {
+		return true
+	}
+	if p.anywhere || names.HasEscapes() {
+		return false
+	}
+	for i := range p.sought {
+		if s := &p.sought[i]; names.Has(s.names) && bytes.Contains(text, s.text) {
+			return false
+		}
+	}
+	return true
+}
+
+// seek notes what leads to the end of a rule.
+func (p *place) seek(path []string) {
+	for _, s := range slices.Backward(path) {
+		prefix, begins := strings.CutSuffix(s, "*")
+		quoted := strconv.Quote(prefix)
+		if prefix == "" || prefix == "*" || number(s) || quoted != `"`+prefix+`"` { // an index is not in the text
+			continue
+		}
+		name := sought{text: []byte(quoted[1:]), names: jsonval.NameOf(prefix)}
+		if begins {
+			name = sought{text: []byte(prefix), names: ^jsonval.NameSet(0)}
+		}
+		if !slices.ContainsFunc(p.sought, func(s sought) bool { return bytes.Equal(s.text, name.text) }) {
+			p.sought = append(p.sought, name)
+		}
+		return
+	}
+	p.anywhere = true
 }
 
 type prefixPlace struct {
@@ -43,6 +101,17 @@ func (p *place) at(segment string) *place {
 		}
 	}
 	return p.other
+}
+
+// atName is at for a name in bytes.
+func (p *place) atName(name []byte) *place {
+	if p == nil {
+		return nil
+	}
+	if !p.exits.Has(jsonval.NameOf(name)) && len(p.prefixes) == 0 {
+		return p.other
+	}
+	return p.at(string(name))
 }
 
 // atIndex returns the place of a list's element.
@@ -122,8 +191,11 @@ func (c *placeCompiler) place(at []position) *place {
 	p := &place{literals: make(map[string]*place)}
 	c.made[key] = p
 	for _, pos := range at {
+		p.aliases = p.aliases || pos.rule.Treat == Alias
 		if pos.next == len(pos.rule.path) {
 			p.here = append(p.here, pos.rule)
+		} else {
+			p.seek(pos.rule.path[pos.next:])
 		}
 	}
 	for _, s := range c.literals {
@@ -133,6 +205,14 @@ func (c *placeCompiler) place(at []position) *place {
 		p.prefixes = append(p.prefixes, prefixPlace{s, c.place(step(at, s+noSegment))})
 	}
 	p.other = c.place(step(at, noSegment))
+	if !slices.ContainsFunc(p.prefixes, func(x prefixPlace) bool { return x.next != p.other }) {
+		p.prefixes = nil
+	}
+	for s, next := range p.literals {
+		if next != p.other {
+			p.exits |= jsonval.NameOf(s)
+		}
+	}
 	return p
 }
 

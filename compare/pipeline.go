@@ -28,15 +28,21 @@ type batch struct {
 	ends   []int // where each line ends in text
 	places []capture.Place
 	result []parsed
+	pairs  []pairKeys // of the aliases in result
 	err    error
 	done   chan struct{}
 }
 
-// each reads the run, lets workers parse and look at its trials, each with a summary of its own, and hands what they
-// made to collect, in the order of the run. It returns the workers' summaries.
-func (c *comparison) each(
-	ctx context.Context, look func(*replay.Trial, *summary) []aliasPair, collect func(parsed) error,
-) ([]*summary, error) {
+// A worker is what one goroutine that compares has to itself.
+type worker struct {
+	*summary
+	text *replay.TrialText
+	way  shortcut
+}
+
+// each reads the run, lets workers compare its trials, each with a summary of its own, and hands what they made to
+// collect, in the order of the run. It returns the workers' summaries.
+func (c *comparison) each(ctx context.Context, collect func(parsed) error) ([]*summary, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	todo := make(chan *batch, c.opts.Workers)
 	inOrder := make(chan *batch, 2*c.opts.Workers)
@@ -48,9 +54,10 @@ func (c *comparison) each(
 	sums := make([]*summary, c.opts.Workers)
 	for i := range sums {
 		sums[i] = newSummary(len(c.judge.rules.rules))
+		w := &worker{summary: sums[i], text: replay.NewTrialText()}
 		g.Go(func() error {
 			for b := range todo {
-				c.work(b, sums[i], look)
+				c.work(b, w)
 			}
 			return nil
 		})
@@ -70,6 +77,7 @@ func (c *comparison) each(
 					return err
 				}
 			}
+			c.letGo(b)
 		}
 		return nil
 	})
@@ -80,7 +88,7 @@ func (c *comparison) each(
 }
 
 func (c *comparison) read(ctx context.Context, todo, inOrder chan<- *batch) error {
-	b := &batch{done: make(chan struct{})}
+	b := c.newBatch()
 	send := func() error {
 		if len(b.ends) == 0 {
 			return nil
@@ -92,7 +100,7 @@ func (c *comparison) read(ctx context.Context, todo, inOrder chan<- *batch) erro
 				return ctx.Err()
 			}
 		}
-		b = &batch{done: make(chan struct{})}
+		b = c.newBatch()
 		return nil
 	}
 	for line, err := range c.run.Lines() {
@@ -111,17 +119,40 @@ func (c *comparison) read(ctx context.Context, todo, inOrder chan<- *batch) erro
 	return send()
 }
 
-func (c *comparison) work(b *batch, sum *summary, look func(*replay.Trial, *summary) []aliasPair) {
+// newBatch returns an empty batch, with the memory of one before where that is free again.
+func (c *comparison) newBatch() *batch {
+	b := new(batch)
+	select {
+	case b = <-c.free:
+	default:
+		b.text = make([]byte, 0, batchBytes+batchBytes/4)
+	}
+	b.done = make(chan struct{})
+	return b
+}
+
+// letGo frees a batch, of which nothing is needed any more.
+func (c *comparison) letGo(b *batch) {
+	if cap(b.text) > 2*batchBytes { // grown for a long line
+		return
+	}
+	*b = batch{text: b.text[:0], ends: b.ends[:0], places: b.places[:0], result: b.result[:0], pairs: b.pairs[:0]}
+	select {
+	case c.free <- b:
+	default:
+	}
+}
+
+func (c *comparison) work(b *batch, w *worker) {
 	defer close(b.done)
 	start := 0
-	var pairs []pairKeys
 	for i, end := range b.ends {
 		var r parsed
-		trial, err := replay.ParseTrial(b.text[start:end])
+		trial, aliases, err := c.readLine(b.text[start:end], w)
 		start = end
 		switch {
 		case err == nil:
-			r.noted, pairs = c.notes.keysOf(trial, look(trial, sum), pairs)
+			r.noted, b.pairs = c.notes.keysOf(trial, aliases, b.pairs)
 		case c.opts.Salvage:
 			r.skipped = true
 		default:

@@ -21,6 +21,13 @@ func newTally(rules int) *tally {
 	return &tally{applied: make([]int64, rules), hits: make([]int64, rules), under: make([]int64, rules)}
 }
 
+func (t *tally) clear() {
+	clear(t.applied)
+	clear(t.hits)
+	clear(t.under)
+	t.leaves, t.ignored = 0, 0
+}
+
 func (t *tally) add(u *tally) {
 	for i := range t.hits {
 		t.applied[i] += u.applied[i]
@@ -77,7 +84,7 @@ const (
 // reconcile makes c equal to b wherever a rule at or below p takes the two as equal. Both trees may be changed; they
 // must not be shared.
 func (r *reconciler) reconcile(p *place, path string, b, c *jsonval.Value) {
-	if p == nil {
+	if p == nil || r.found != nil && !p.aliases {
 		return
 	}
 	for _, rule := range p.here {

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -216,6 +217,39 @@ func TestRulesAreCounted(t *testing.T) {
 	if count.leaves != 9 || count.ignored != 3 {
 		t.Errorf("%d of %d leaves are ignored, want 3 of 9", count.ignored, count.leaves)
 	}
+}
+
+func FuzzShortNumbersAreWithinWhatLongOnesAre(f *testing.F) {
+	for _, s := range [][3]string{{"10", "10.5", "0.5"}, {"0.1", "0.3", "0.2"}, {"99", "100", "1%"}, {"-1", "1", "2"}, {"-0.0", "0", "0"},
+		{"99999999999.999999", "-99999999999.999999", "150%"}, {"1.", "1", "1"}, {"0.0000001", "0", "0"}, {"+1", "1", "0.333333333333"}} {
+		f.Add(s[0], s[1], s[2])
+	}
+	f.Fuzz(func(t *testing.T, a, b, within string) {
+		m, err := parseMargin(within)
+		if err != nil {
+			return
+		}
+		x, okX := rational(a)
+		y, okY := rational(b)
+		allowed, ok := m.allowsShort(a, b)
+		if !ok {
+			return
+		}
+		if !okX || !okY {
+			t.Fatalf("%q and %q are no numbers", a, b)
+		}
+		distance, limit := new(big.Rat).Sub(x, y), m.limit
+		if m.relative {
+			larger := x.Abs(x)
+			if y.Abs(y).Cmp(larger) > 0 {
+				larger = y
+			}
+			limit = new(big.Rat).Mul(limit, larger)
+		}
+		if want := distance.Abs(distance).Cmp(limit) <= 0; allowed != want {
+			t.Errorf("%s and %s within %s: %t, want %t", a, b, within, allowed, want)
+		}
+	})
 }
 
 // Once IDs are paired, equal texts may differ. The report says why.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"math/bits"
 	"net/http"
 	"strings"
 	"time"
@@ -31,6 +32,9 @@ func parseMargin(s string) (margin, error) {
 }
 
 func (m margin) allows(a, b string) bool {
+	if allowed, ok := m.allowsShort(a, b); ok {
+		return allowed
+	}
 	x, okX := rational(a)
 	y, okY := rational(b)
 	if !okX || !okY {
@@ -46,6 +50,56 @@ func (m margin) allows(a, b string) bool {
 		limit = new(big.Rat).Mul(limit, larger)
 	}
 	return distance.Abs(distance).Cmp(limit) <= 0
+}
+
+// allowsShort is allows for the numbers that most are, in a fraction of its time. Ok is false where one of them, or the
+// limit, has too many digits.
+func (m margin) allowsShort(a, b string) (allowed, ok bool) {
+	x, okX := millionths(a)
+	y, okY := millionths(b)
+	if !okX || !okY || !m.limit.Num().IsUint64() || !m.limit.Denom().IsUint64() {
+		return false, false
+	}
+	of := uint64(1e6)
+	if m.relative {
+		of = max(magnitude(x), magnitude(y))
+	}
+	// distance ≤ num/den of what it is a share of, without fractions
+	highLeft, lowLeft := bits.Mul64(magnitude(x-y), m.limit.Denom().Uint64())
+	highRight, lowRight := bits.Mul64(m.limit.Num().Uint64(), of)
+	return highLeft < highRight || highLeft == highRight && lowLeft <= lowRight, true
+}
+
+func magnitude(n int64) uint64 {
+	if n < 0 {
+		return uint64(-n)
+	}
+	return uint64(n)
+}
+
+// millionths reads a decimal number of up to 11 digits before its point and 6 behind it, times a million.
+func millionths(s string) (n int64, ok bool) {
+	digits, negative := strings.CutPrefix(s, "-")
+	whole, fraction, point := strings.Cut(digits, ".")
+	if len(whole) == 0 || len(whole) > 11 || len(fraction) > 6 || point && fraction == "" {
+		return 0, false
+	}
+	for i := range len(whole) + 6 {
+		c := byte('0')
+		if i < len(whole) {
+			c = whole[i]
+		} else if k := i - len(whole); k < len(fraction) {
+			c = fraction[k]
+		}
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(c-'0')
+	}
+	if negative {
+		n = -n
+	}
+	return n, true
 }
 
 // rational reads a decimal number exactly. Exponents beyond a hundred are refused: they would take the memory that
