@@ -144,7 +144,8 @@ func (c calibrated) settle() {
 	}
 }
 
-// forms is the disagreement of the forms of four texts or numbers. Ok is false where all forms agree, or not all four
+// forms is the disagreement of the forms of four texts or numbers. Two that agree have one form, whatever the IDs in them:
+// these are renamed where both have them elsewhere, too. Ok is false where all forms agree, or not all four
 // values are known.
 func (d *disagreement) forms() (*disagreement, bool) {
 	var forms [4]*jsonval.Value
@@ -157,7 +158,7 @@ func (d *disagreement) forms() (*disagreement, bool) {
 	}
 	of := &disagreement{kind: Changed, path: d.path, values: forms, shown: d.values}
 	for bit, pair := range pairsOfFour {
-		if forms[pair[0]].Text != forms[pair[1]].Text {
+		if d.split.has(split(1)<<bit) && forms[pair[0]].Text != forms[pair[1]].Text {
 			of.split |= split(1) << bit
 		}
 	}
