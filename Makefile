@@ -55,9 +55,9 @@ bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	cd bench && $(GO) build -o ../bin/bench . && ../bin/bench && ../bin/bench study
 
-## soak: the long runs: a hundred kills, a million invocations
+## soak: the long runs: a hundred kills, a million invocations, three thousand clean runs of the noise statistics
 soak: build
-	TANDEM_SOAK=1 $(GO) test -timeout 60m -count 1 ./capture/... ./replay/... ./cmd/...
+	TANDEM_SOAK=1 $(GO) test -timeout 60m -count 1 ./capture/... ./compare ./replay/... ./cmd/...
 
 ## layer: bin/layer/tandem-recorder-{amd64,arm64}.zip, the Lambda layer; equal sources make equal zips
 layer:

@@ -30,6 +30,8 @@ type studyOptions struct {
 	seed              uint64
 	limit             time.Duration // after which no further run is begun; 0 for none
 	verbose           bool
+	cleanOnly         bool
+	only              uint64 // the seed of the one run that is made; 0 for all
 }
 
 func study(args []string) error {
@@ -41,6 +43,8 @@ func study(args []string) error {
 	f.Uint64Var(&o.seed, "seed", 1, "of all that is drawn")
 	f.DurationVar(&o.limit, "for", 0, "begin no further run after this time, and print the figures of those that were")
 	f.BoolVar(&o.verbose, "v", false, "tell every fault that is missed")
+	f.BoolVar(&o.cleanOnly, "clean", false, "no runs with a fault: false alarms alone")
+	f.Uint64Var(&o.only, "run", 0, "nothing but the run with this `seed`, which -v tells; the other flags as they were")
 	only := f.String("faults", "", "those whose names match the regular `expression`")
 	percentages(f, "noise", "levels of noise, in percent", &o.levels)
 	percentages(f, "hits", "shares of trials that have the fault, in percent", &o.shares)
@@ -125,10 +129,10 @@ type figures struct {
 	Cells     []cellCount    `json:"cells"`
 	Missed    []miss         `json:"missed"` // by tandem
 	False     []alarm        `json:"false"`  // of tandem
-	Clean     []cleanCount   `json:"clean"`
+	Clean     []cleanCount   `json:"clean"`  // by method, and by method and level of noise
 	counts    map[cell]count // Cells, while they are counted
-	alarms    map[string]int
-	cleanRuns int
+	alarms    map[alarms]int
+	cleanRuns map[float64]int // by level of noise
 	mu        sync.Mutex
 	opts      *studyOptions
 }
@@ -138,13 +142,19 @@ type cellCount struct {
 	count
 }
 
+// alarms are those that a method raises at a level of noise.
+type alarms struct {
+	method string
+	noise  float64
+}
+
 // A cleanCount says how often a method found a difference where there was none.
 type cleanCount struct {
-	Method  string  `json:"method"`
-	Runs    int     `json:"runs"`
-	Alarms  int     `json:"alarms"`
-	Upper95 float64 `json:"upper95"` // the exact bound of the share
-
+	Method  string   `json:"method"`
+	Noise   *float64 `json:"noise,omitempty"` // nil for all levels together
+	Runs    int      `json:"runs"`
+	Alarms  int      `json:"alarms"`
+	Upper95 float64  `json:"upper95"` // the exact bound of the share
 }
 
 func (o *studyOptions) run() (*figures, error) {
@@ -158,9 +168,15 @@ func (o *studyOptions) run() (*figures, error) {
 	}
 	all := &figures{
 		Trials: o.trials, Faults: len(o.faults), Missed: []miss{}, False: []alarm{}, counts: make(map[cell]count), opts: o,
-		alarms: make(map[string]int),
+		alarms: make(map[alarms]int), cleanRuns: make(map[float64]int),
+	}
+	if o.cleanOnly {
+		runs = nil
 	}
 	runs = append(runs, o.clean(bases)...)
+	if o.only != 0 {
+		runs = slices.DeleteFunc(runs, func(s studyRun) bool { return s.seed != o.only })
+	}
 	dir, err := os.MkdirTemp("", "study")
 	if err != nil {
 		return nil, err
@@ -281,12 +297,12 @@ func (f *figures) add(s *studyRun, answers map[string]said) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if s.clean {
-		f.cleanRuns++
+		f.cleanRuns[s.level]++
 	}
 	for method, a := range answers {
 		if s.clean {
 			if a.differs {
-				f.alarms[method]++
+				f.alarms[alarms{method, s.level}]++
 				if method == byTandem {
 					f.False = append(f.False, alarm{s.level, s.fault.seen, s.own, s.seed, a.at})
 				}
@@ -317,9 +333,12 @@ func (f *figures) settle() {
 				}
 			}
 		}
-		f.Clean = append(f.Clean, cleanCount{
-			Method: method, Runs: f.cleanRuns, Alarms: f.alarms[method],
-			Upper95: compare.UpperBound95(int64(f.alarms[method]), int64(f.cleanRuns)),
-		})
+		runs, raised := 0, 0
+		for _, level := range f.opts.levels {
+			n, k := f.cleanRuns[level], f.alarms[alarms{method, level}]
+			runs, raised = runs+n, raised+k
+			f.Clean = append(f.Clean, cleanCount{method, &level, n, k, compare.UpperBound95(int64(k), int64(n))})
+		}
+		f.Clean = append(f.Clean, cleanCount{method, nil, runs, raised, compare.UpperBound95(int64(raised), int64(runs))})
 	}
 }

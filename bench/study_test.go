@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -39,6 +41,38 @@ func TestFaultsInTwoPercentAreFoundBesideNoiseAndNoneElsewhere(t *testing.T) {
 	}
 	if n := f.counts[cell{byTandem, .02, .2, false}]; n.Runs != 2 {
 		t.Errorf("%d runs had a fault", n.Runs)
+	}
+}
+
+func TestFalseAlarmsAreToldForEachMethodAndLevelOfNoise(t *testing.T) {
+	o := studyOptions{
+		trials: 20, cleanRuns: 8, cleanOnly: true, levels: []float64{0, .05, .2, .6}, shares: []float64{.02}, seed: 1,
+		faults: faults(),
+	}
+	f, err := o.run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Cells) > 0 || len(f.Clean) != len(methods)*5 {
+		t.Errorf("%+v, %+v", f.Cells, f.Clean)
+	}
+	var out bytes.Buffer
+	f.print(&out, false)
+	if n := strings.Count(out.String(), " of 2 "); n != 3*len(methods) { // and one at the end of each line
+		t.Errorf("%d counts of two runs in\n%s", n, &out)
+	}
+	for line := range strings.Lines(out.String()) {
+		if len(line) > 81 {
+			t.Errorf("more than 80 columns: %q", line)
+		}
+	}
+
+	o.only = f.opts.seed<<32 + 1<<31 + 3
+	if f, err = o.run(); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.Clean[len(f.Clean)-1].Runs; n != 1 || f.cleanRuns[.6] != 1 {
+		t.Errorf("%d runs have one seed: %v", n, f.cleanRuns)
 	}
 }
 

@@ -76,6 +76,14 @@ type disagreement struct {
 	shown   [4]*jsonval.Value // the values whose forms values has
 	kind    Kind
 	changes []changeOfPair
+	places  map[string]*placeOfFour // by path, until the values are settled
+}
+
+// A placeOfFour is what comparing b1 with the others tells of one path of a field. That of others with each other may
+// count effects or elements in another way, and renames IDs to those of another.
+type placeOfFour struct {
+	values [4]*jsonval.Value
+	told   [4]bool
 }
 
 // A calibrated trial is one whose targets were all fired at twice, with four outcomes that can be compared.
@@ -127,6 +135,7 @@ func (j *judge) calibrate(t *replay.Trial, made drafts, first *result) calibrate
 func (c calibrated) settle() {
 	for _, f := range c.sorted() { // a copy, so that no forms are taken of forms
 		d := c[f]
+		d.settleValues()
 		d.settleChanges()
 		if shapes, ok := d.forms(); ok && f.of == values {
 			f.of = forms
@@ -135,7 +144,8 @@ func (c calibrated) settle() {
 	}
 }
 
-// forms is the disagreement of the forms of four texts or numbers. Ok is false where all forms agree, or not all four
+// forms is the disagreement of the forms of four texts or numbers. Two that agree have one form, whatever the IDs in them:
+// these are renamed where both have them elsewhere, too. Ok is false where all forms agree, or not all four
 // values are known.
 func (d *disagreement) forms() (*disagreement, bool) {
 	var forms [4]*jsonval.Value
@@ -148,7 +158,7 @@ func (d *disagreement) forms() (*disagreement, bool) {
 	}
 	of := &disagreement{kind: Changed, path: d.path, values: forms, shown: d.values}
 	for bit, pair := range pairsOfFour {
-		if forms[pair[0]].Text != forms[pair[1]].Text {
+		if d.split.has(split(1)<<bit) && forms[pair[0]].Text != forms[pair[1]].Text {
 			of.split |= split(1) << bit
 		}
 	}
@@ -172,6 +182,53 @@ func (c calibrated) note(function string, bit split, pair [2]int, d *Difference)
 			at.values[pair[i]] = v
 		}
 	}
+	if pair[0] == 0 {
+		at.place(d.Path).tell(pair[1], d)
+	}
+}
+
+func (d *disagreement) place(path string) *placeOfFour {
+	if d.places == nil {
+		d.places = make(map[string]*placeOfFour)
+	}
+	if d.places[path] == nil {
+		d.places[path] = new(placeOfFour)
+	}
+	return d.places[path]
+}
+
+// tell takes a difference between b1 and another one of the four.
+func (p *placeOfFour) tell(other int, d *Difference) {
+	if p.told[other] {
+		return
+	}
+	p.told[other] = true
+	p.values[other] = d.Candidate
+	if p.values[0] == nil {
+		p.values[0] = d.Baseline
+	}
+}
+
+// settleValues leaves the values of one path, the first one of those at which b1 disagrees with any other: so that which
+// values are set beside each other does not depend on who disagrees with whom. One that has a value and does not disagree
+// with b1 there has that of b1.
+func (d *disagreement) settleValues() {
+	if len(d.places) == 0 { // rules let b1 agree with all others, while these disagree
+		return
+	}
+	path := ""
+	for at := range d.places {
+		if path == "" || at < path {
+			path = at
+		}
+	}
+	one := d.places[path]
+	for i := range one.values {
+		if !one.told[i] && d.values[i] != nil {
+			one.values[i] = one.values[0]
+		}
+	}
+	d.path, d.values, d.places = path, one.values, nil
 }
 
 // pairs tells one outcome of each pair where the four fall into two.
@@ -216,6 +273,31 @@ func (d *disagreement) settleChanges() {
 	if there != back { // else it has no direction
 		d.changes = append(d.changes, changeOfPair{there, d.split == apart}, changeOfPair{back, false})
 	}
+}
+
+// inTurn names the values that one side has more often than the other in the two turns. Apart: the candidate.
+func (d *disagreement) inTurn() (list []changeOfPair) {
+	for i, v := range d.values {
+		if v == nil || len(v.Elems) > 0 || len(v.Text) > maxSample {
+			continue
+		}
+		more, first := 0, true // of the candidate's
+		for k, w := range d.values {
+			if w == nil || !identical(*v, *w) {
+				continue
+			}
+			first = first && k >= i
+			if k >= 2 {
+				more++
+			} else {
+				more--
+			}
+		}
+		if first && more != 0 {
+			list = append(list, changeOfPair{v.String(), more > 0})
+		}
+	}
+	return list
 }
 
 // changeOf says what a change looks like, with its direction.

@@ -3,15 +3,7 @@ package compare
 import (
 	"cmp"
 	"slices"
-	"sort"
-
-	"gonum.org/v1/gonum/mathext"
 )
-
-// falseAlarms is the probability that a calibrated run of two sides that are alike is said to differ because of noise,
-// in whichever of its fields. It is the level of the Benjamini-Hochberg procedure over all tests of a run, which, when
-// no field differs, bounds the probability of finding any.
-const falseAlarms = 0.001
 
 // maxFields bounds the fields whose noise is counted. What comes beyond, in no order that could be relied upon, is not
 // excused by any noise; a run with so many has other troubles.
@@ -29,15 +21,20 @@ type noise struct {
 // fieldNoise is what is known of one field.
 type fieldNoise struct {
 	splits  [splits]int64
-	changes map[string]*changeCount
-	// lastChange is the last name in the alphabet.
-	lastChange string
-	samples    samples
+	changes changeCounts
+	inTurn  changeCounts // of values that one side has in a turn and the other has not
+	samples samples
 }
 
 // A changeCount counts the trials in which two of the four outcomes have something that the other two have not. Apart: the
 // candidate's two. All: any two.
 type changeCount struct{ apart, all int64 }
+
+// changeCounts counts changes by their names.
+type changeCounts struct {
+	of   map[string]*changeCount
+	last string // in the alphabet
+}
 
 func newNoise() *noise { return &noise{make(map[field]*fieldNoise), make(map[string]int64)} }
 
@@ -50,37 +47,49 @@ func (n *noise) add(function, id string, c calibrated) {
 			if len(n.fields) >= maxFields {
 				continue
 			}
-			of = &fieldNoise{changes: make(map[string]*changeCount)}
+			of = new(fieldNoise)
 			n.fields[f] = of
 		}
 		of.splits[d.split]++
 		for _, c := range d.changes {
-			of.change(c.name, changeCount{apart: btoi(c.apart), all: 1})
+			of.changes.add(c.name, changeCount{apart: btoi(c.apart), all: 1})
+		}
+		for _, c := range d.inTurn() {
+			of.inTurn.add(c.name, changeCount{apart: btoi(c.apart), all: 1})
 		}
 		of.samples.add(sample{trial: id, values: d.values, kind: d.kind})
 	}
 }
 
-// change counts changes of one name. Of too many names it keeps the first ones of the alphabet: a name that is among
-// these in the end has been so all the time, so that its count does not depend on the order in which trials come.
-func (f *fieldNoise) change(name string, more changeCount) {
-	c := f.changes[name]
-	if c == nil {
-		if len(f.changes) >= maxChanges {
-			if name > f.lastChange {
+// add counts changes of one name. Of too many names it keeps the first ones of the alphabet: a name that is among these
+// in the end has been so all the time, so that its count does not depend on the order in which trials come.
+func (c *changeCounts) add(name string, more changeCount) {
+	one := c.of[name]
+	if one == nil {
+		if len(c.of) >= maxChanges {
+			if name > c.last {
 				return
 			}
-			delete(f.changes, f.lastChange)
+			delete(c.of, c.last)
 		}
-		c = new(changeCount)
-		f.changes[name] = c
-		f.lastChange = ""
-		for other := range f.changes {
-			f.lastChange = max(f.lastChange, other)
+		if c.of == nil {
+			c.of = make(map[string]*changeCount)
+		}
+		one = new(changeCount)
+		c.of[name] = one
+		c.last = ""
+		for other := range c.of {
+			c.last = max(c.last, other)
 		}
 	}
-	c.apart += more.apart
-	c.all += more.all
+	one.apart += more.apart
+	one.all += more.all
+}
+
+func (c *changeCounts) merge(o changeCounts) {
+	for name, count := range o.of {
+		c.add(name, *count)
+	}
 }
 
 func btoi(b bool) int64 {
@@ -103,9 +112,8 @@ func (n *noise) merge(o *noise) {
 		for s, count := range g.splits {
 			f.splits[s] += count
 		}
-		for name, c := range g.changes {
-			f.change(name, *c)
-		}
+		f.changes.merge(g.changes)
+		f.inTurn.merge(g.inTurn)
 		f.samples.merge(g.samples)
 	}
 }
@@ -125,7 +133,7 @@ type evidence string
 
 const (
 	noEvidence evidence = ""
-	between    evidence = "the candidate disagrees with the baseline more often than the baseline with itself"
+	between    evidence = "the baseline sides with itself against the candidate more often than chance makes it so"
 	reproduced evidence = "the two disagree while each agrees with itself, more often than chance makes it so"
 	oneWay     evidence = "the two disagree one way, more often than chance makes it so"
 	steady     evidence = "the candidate has one value where the baseline has two"
@@ -145,72 +153,32 @@ type finding struct {
 }
 
 // excused reports whether noise explains the field's differences.
-func (f finding) excused() bool {
-	return f.noisy && f.evidence == noEvidence && (!f.stateful || f.drifting)
-}
+func (f finding) excused() bool { return f.noisy && f.evidence == noEvidence }
 
-// A noiseTest is one exact test of the hypothesis that the two sides draw a field from one distribution: that of n
-// trials no more than by chance are the k that it looks for.
-type noiseTest struct {
-	field  field
-	says   evidence
-	k, n   int64
-	chance float64
-	sides  float64
-	p      float64
-}
-
-func (t *noiseTest) pOf(k int64) float64 { return min(t.sides*upperTail(k, t.n, t.chance), 1) }
-
-// attains is the chance that the test's p is level or less. It is less than level, because p takes but a few values.
-func (t *noiseTest) attains(level float64) float64 {
-	k := sort.Search(int(t.n)+1, func(k int) bool { return t.pOf(int64(k)) <= level })
-	if k > int(t.n) {
-		return 0
-	}
-	return t.pOf(int64(k))
-}
-
-// significant is how many of the tests, which are sorted by p, are: those up to the last one at whose p no more than its
-// share of all would be expected by chance.
-func significant(tests []noiseTest) int {
-	last := sort.Search(len(tests), func(i int) bool { return tests[i].p > falseAlarms })
-	for i := last - 1; i >= 0; i-- {
-		allowed := falseAlarms * float64(i+1)
-		if tests[i].p*float64(len(tests)) <= allowed {
-			return i + 1
-		}
-		if i >= maxAttained {
-			continue
-		}
-		expected := 0.
-		for j := range tests {
-			if expected += tests[j].attains(tests[i].p); expected > allowed {
-				break
-			}
-		}
-		if expected <= allowed {
-			return i + 1
-		}
-	}
-	return 0
-}
-
-// maxAttained bounds the tests for which is reckoned what all others attain, as that takes time for each pair of them.
-const maxAttained = 200
+// keepsState reports whether what a second firing changes in the field is no noise.
+func (f finding) keepsState() bool { return f.stateful && !f.drifting }
 
 // judge decides for every field whether it differs by more than noise.
 //
-// Under the hypothesis that candidate and baseline behave alike, the four outcomes of a trial are exchangeable. Then
+// The hypothesis is that candidate and baseline behave alike: in one turn of a trial, both draw from one distribution.
+// Turns need not be alike, as a second firing is later, and may find what the first has left. Then
 //
-//   - the candidate disagrees with the baseline where the baseline agrees with itself as often as the other way round
-//     (McNemar's test, exact);
+//   - where one of b1 and c1 agrees with b2 and the other does not, it is as often c1 as b1;
 //   - of the trials in which two outcomes agree and the other two do so too, or do not with any, the two are of one
-//     side in one of three;
-//   - where two outcomes have something that the others have not, the two are the candidate's in one of six;
+//     side as often as of neither one side nor one turn, and no more often than of one turn, so in one of three at most
+//     (see below);
+//   - where two outcomes have something that the others have not, the two are the candidate's in one of six at most;
+//   - where outcomes of one turn are mostly alike, a value that just one of a turn's two has is as often the candidate's;
 //   - each side disagrees with itself as often as the other (McNemar's test, exact, two-sided).
 //
-// All tests of a run together are held to [falseAlarms] by the procedure of Benjamini and Hochberg (Controlling the
+// Let p and q be the distributions of the two turns, a = Σp², b = Σq² and c = Σpq the chances that two outcomes of the
+// first turn agree, two of the second, and two of both, and let firings of one turn know nothing of each other. Then
+// two outcomes of one turn agree as above with a chance that is greater by (1-c)² - (1-a)(1-b) than that of two of one
+// side, which is not negative because c² ≤ ab. Where the sides take from one source in turns, they do know of each
+// other, and nothing is asked of one turn.
+//
+// Tests of one field rise and fall together, and fields may do so, too. All tests of a run together are held to
+// [falseAlarms] by the procedure of Benjamini and Hochberg (Controlling the
 // False Discovery Rate, J. R. Statist. Soc. B 57, 1995), with what each test can attain in place of the level (Heyse, A
 // False Discovery Rate Procedure for Categorical Data, in: Recent Advances in Biostatistics, 2011): of few trials, it is
 // far less.
@@ -226,7 +194,7 @@ func (n *noise) judge() map[field]finding {
 		}
 		found[key] = is
 		if is.noisy || key.of == forms { // of the forms of values that are noisy
-			tests = f.tests(key, tests)
+			tests = f.tests(key, is.kind, tests)
 		}
 	}
 	slices.SortFunc(tests, func(a, b noiseTest) int {
@@ -257,14 +225,19 @@ func (f *fieldNoise) isNoisy() bool {
 	return f.count(func(s split) bool { return s.has(baselineSplit | candidateSplit) }) > 0
 }
 
+// stateTrials is how many trials it takes to call a field stateful in which some disagree in another way.
+const stateTrials = 10
+
 // isStateful reports whether the second firing finds another world than the first: outcomes then pair by their turn,
-// always, or at least not as often crosswise. That is no noise, and excuses nothing.
+// always, or but for single ones. That is no noise: where they do so, the two sides agree. Noise in a field that the turn
+// matters to, too, such as a time in a text, lets one side disagree with itself where the other does not.
 func (f *fieldNoise) isStateful() bool {
-	byTurn, crossing := f.splits[inStep], f.splits[crosswise]
-	if others := f.count(func(s split) bool { return s != inStep }); byTurn > 0 && others == 0 {
+	byTurn := f.splits[inStep]
+	if byTurn > 0 && byTurn == f.count(func(split) bool { return true }) {
 		return true
 	}
-	return upperTail(byTurn, byTurn+crossing, 0.5) < falseAlarms
+	noise := f.count(func(s split) bool { return s == crosswise || s.has(baselineSplit) != s.has(candidateSplit) })
+	return byTurn >= stateTrials && noise == 0
 }
 
 // keepsStep reports whether the sides have the same value in the first firing and in the second in most of the trials.
@@ -272,49 +245,6 @@ func (f *fieldNoise) isStateful() bool {
 // another order on one side, and are in step by chance, if for a while: for trials that follow each other are alike there.
 func (f *fieldNoise) keepsStep() bool {
 	return 2*f.splits[inStep] > f.count(func(split) bool { return true })
-}
-
-// tests appends the tests of one noisy field that could be significant.
-func (f *fieldNoise) tests(key field, to []noiseTest) []noiseTest {
-	add := func(says evidence, k, n int64, chance, sides float64) {
-		t := noiseTest{field: key, says: says, k: k, n: n, chance: chance, sides: sides}
-		if n > 0 && t.pOf(n) <= falseAlarms { // else it could not be significant whatever it showed
-			t.p = t.pOf(k)
-			to = append(to, t)
-		}
-	}
-	across := f.count(func(s split) bool { return s.has(firstSplit) && !s.has(baselineSplit) })
-	within := f.count(func(s split) bool { return !s.has(firstSplit) && s.has(baselineSplit) })
-	add(between, across, across+within, 1./2, 1)
-
-	pairs := f.splits[apart] + f.splits[inStep] + f.splits[crosswise]
-	add(reproduced, f.splits[apart], pairs, 1./3, 1)
-	onePair := f.count(func(s split) bool { return s.disagreeing() == 5 })
-	own := f.count(func(s split) bool {
-		return s.disagreeing() == 5 && !(s.has(baselineSplit) && s.has(candidateSplit))
-	})
-	if onePair > 0 {
-		add(reproduced, f.splits[apart]+own, pairs+onePair, 1./3, 1)
-	}
-	for _, name := range sortedKeys(f.changes) {
-		add(oneWay, f.changes[name].apart, f.changes[name].all, 1./6, 1)
-	}
-	onlyB := f.count(func(s split) bool { return s.has(baselineSplit) && !s.has(candidateSplit) })
-	onlyC := f.count(func(s split) bool { return s.has(candidateSplit) && !s.has(baselineSplit) })
-	if onlyB >= onlyC {
-		add(steady, onlyB, onlyB+onlyC, 1./2, 2)
-	} else {
-		add(restless, onlyC, onlyB+onlyC, 1./2, 2)
-	}
-	return to
-}
-
-// upperTail returns the probability of k or more successes in n trials of the given chance.
-func upperTail(k, n int64, chance float64) float64 {
-	if k <= 0 {
-		return 1
-	}
-	return mathext.RegIncBeta(float64(k), float64(n-k+1), chance)
 }
 
 // maxNoiseReports bounds the fields that are told.
@@ -338,7 +268,7 @@ func (n *noise) report(found map[field]finding) []NoiseReport {
 		if key.of == forms {
 			r.Kind = "form"
 		}
-		if r.Evidence == "" && !is.excused() {
+		if r.Evidence == "" && is.keepsState() {
 			r.Evidence = "both sides answer a second firing in another way than the first, each alike"
 		}
 		list = append(list, r)

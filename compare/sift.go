@@ -31,7 +31,7 @@ func (j *judge) sift(t *replay.Trial, r result, four calibrated) result {
 	for _, f := range four.sorted() {
 		trial, is := four[f], j.noise[f]
 		switch {
-		case is.stateful && !is.drifting && trial.split == inStep: // both turns agree
+		case is.keepsState() && trial.split == inStep: // both turns agree
 		case is.evidence == noEvidence || !is.shows(trial.split):
 			explained = explained || f.of != forms && is.noisy
 		case f.of == forms || len(trial.first) == 0:
