@@ -1,5 +1,5 @@
 // Command bench measures tandem against what else people would use, at one server on one machine: vegeta for HTTP, and
-// the AWS SDK's own client for Lambda's Invoke API.
+// the AWS SDK's own client for Lambda's Invoke API; and comparing, against jd and go-cmp. `bench compare` does only that.
 //
 // Every contender is a process of its own, so that its CPU time and its memory are its own, and all of them are run in
 // turns, several times, because what else the machine does changes from minute to minute. Only ratios within one run
@@ -31,6 +31,10 @@ func run(args []string) error {
 			return serve()
 		case "vegeta", "tandem", "sdk", "invoke", "pace":
 			return contend(job, args[1:])
+		case "comparing":
+			return compareAs(args[1], args[2])
+		case "compare":
+			return compareFlags(args[1:])
 		}
 	}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -42,5 +46,22 @@ func run(args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	return bench(o)
+	if err := bench(o); err != nil {
+		return err
+	}
+	fmt.Println()
+	return compareFlags(nil)
+}
+
+// compareFlags reads the flags of `bench compare`.
+func compareFlags(args []string) error {
+	f := flag.NewFlagSet("bench compare", flag.ContinueOnError)
+	var o compareOptions
+	f.IntVar(&o.pairs, "pairs", 40_000, "pairs that are compared a round")
+	f.IntVar(&o.rounds, "rounds", 3, "how often each contender has its turn")
+	f.IntVar(&o.trials, "trials", 1_000_000, "small trials to measure memory with; 0 to leave that out")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	return benchCompare(o)
 }

@@ -199,15 +199,14 @@ func (b *BodyText) readJSON(r *jsonval.Reader, like *BodyText) {
 	case r.IsObject():
 		r.Members(func(name []byte) {
 			k := len(b.Members)
-			m := MemberText{Start: r.At - start - len(name), Name: name}
-			b.Members = append(b.Members, m)
+			b.Members = append(b.Members, MemberText{Start: r.At - start - len(name), Name: name})
+			m := &b.Members[k]
 			r.Colon()
 			if k < len(like.Members) && bytes.Equal(name, like.Members[k].Name) && r.Begins(like.Members[k].Value) {
 				m.Value, m.Leaves, m.Names = like.Members[k].Value, like.Members[k].Leaves, like.Members[k].Names
 			} else {
 				m.Value, m.Leaves = r.RawLeaves(&m.Names)
 			}
-			b.Members[k] = m
 			b.Leaves += m.Leaves
 			b.Names.Add(name[1 : len(name)-1])
 			b.Names |= m.Names

@@ -72,7 +72,7 @@ func (p *place) seek(path []string) {
 		}
 		name := sought{text: []byte(quoted[1:]), names: jsonval.NameOf(prefix)}
 		if begins {
-			name = sought{text: []byte(prefix), names: ^jsonval.NameSet(0)}
+			name = sought{text: []byte(prefix)} // which any set may have
 		}
 		if !slices.ContainsFunc(p.sought, func(s sought) bool { return bytes.Equal(s.text, name.text) }) {
 			p.sought = append(p.sought, name)
@@ -92,8 +92,10 @@ func (p *place) at(segment string) *place {
 	if p == nil {
 		return nil
 	}
-	if next, ok := p.literals[segment]; ok {
-		return next
+	if p.exits.Has(jsonval.NameOf(segment)) {
+		if next, ok := p.literals[segment]; ok {
+			return next
+		}
 	}
 	for _, x := range p.prefixes {
 		if strings.HasPrefix(segment, x.prefix) {
@@ -105,13 +107,18 @@ func (p *place) at(segment string) *place {
 
 // atName is at for a name in bytes.
 func (p *place) atName(name []byte) *place {
+	if p == nil || len(p.prefixes) == 0 && !p.exits.Has(jsonval.NameOf(name)) {
+		return p.beyond()
+	}
+	return p.at(string(name))
+}
+
+// beyond returns the place of what no pattern spells out.
+func (p *place) beyond() *place {
 	if p == nil {
 		return nil
 	}
-	if !p.exits.Has(jsonval.NameOf(name)) && len(p.prefixes) == 0 {
-		return p.other
-	}
-	return p.at(string(name))
+	return p.other
 }
 
 // atIndex returns the place of a list's element.
