@@ -20,7 +20,7 @@ const (
 	// partitions is how many parts keys are divided into, evenly, because they are hashes. Each is folded on its own.
 	partitions = 1 << partitionBits
 
-	partitionBits = 8
+	partitionBits = 10
 	recordBytes   = 32
 )
 

@@ -233,7 +233,7 @@ func TestASetHasWhatWasAddedAndNothingElse(t *testing.T) {
 			for i := range in {
 				in[i] = h.Key(uint64(i), "in")
 			}
-			slices.SortFunc(in, func(a, b Key) int { return cmp.Compare(a.Hi>>56, b.Hi>>56) })
+			slices.SortFunc(in, func(a, b Key) int { return cmp.Compare(a.Hi>>(64-partitionBits), b.Hi>>(64-partitionBits)) })
 			s := Set{Memory: memory}
 			for _, k := range in {
 				if err := s.Add(k); err != nil {
