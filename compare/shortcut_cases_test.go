@@ -1,0 +1,120 @@
+package compare
+
+import (
+	"strings"
+	"testing"
+)
+
+// Each of these pairs is compared in both ways: whatever the shortcut takes has to be what the obvious way says.
+func TestTheShortcutLeavesWhatIsNotPlainToTheObviousWay(t *testing.T) {
+	answered := func(headers, rest string) string {
+		return `{"status":"ok","http":{"status":200,"headers":{` + headers + `}` + rest + `}}`
+	}
+	withID := func(headers, rest, id string) string {
+		return answered(headers, `,"body":{"json":{"id":"`+id+`"}}`+rest)
+	}
+	written := func(key, id, otherKey, otherID string) string {
+		return `{"status":"ok","effects":[{"kind":"object.put","resource":"r","key":"` + key + `","body":{"json":{"e":"` + id + `"}}},` +
+			`{"kind":"object.put","resource":"r","key":"` + otherKey + `","body":{"json":{"e":"` + otherID + `"}}}]}`
+	}
+	alias := Rule{At: "/body/id", Treat: Alias}
+	lines := `,"body":{"text":"{\"a\":1}\n{\"b\":2}"}`
+	for _, tt := range []struct {
+		name, reason string
+		rules        []Rule
+		b, c         string
+	}{
+		{"a content type of one side alone", "lines of JSON are text where they are said to be", []Rule{{At: "/http/headers/*", Treat: Ignore}},
+			answered(`"content-type":["text/plain"]`, lines), answered(``, lines)},
+		{"a header in upper case of one side alone", "rules know it in lower case", []Rule{{At: "/http/headers/X-*", Treat: Ignore}},
+			answered(``, ``), answered(`"X-A":["1"]`, ``)},
+		{"a coding in upper case", "it is one, too", []Rule{{At: "/http/headers/*", Treat: Ignore}},
+			answered(``, `,"body":{"json":{"a":1}}`), answered(`"Content-Encoding":["gzip"]`, `,"body":{"json":{"a":1}}`)},
+		{"a header without values", "it is none", []Rule{{At: "/http/headers/*", Treat: Ignore}}, answered(``, ``), answered(`"x":[]`, ``)},
+		{"a header that is null", "it is none", []Rule{{At: "/http/headers/*", Treat: Ignore}}, answered(`"x":null`, ``), answered(``, ``)},
+		{"a header that is a number", "the line is no trial", []Rule{{At: "/http/headers/*", Treat: Ignore}}, answered(``, ``), answered(`"x":1`, ``)},
+		{"headers of numbers", "the line is no trial", []Rule{{At: "/http/headers/*", Treat: Ignore}}, answered(`"x":[1]`, ``), answered(``, ``)},
+		{"a fate that is a number", "the line is no trial", []Rule{{At: "/records/*", Treat: Ignore}},
+			`{"status":"ok","records":{"a":"acked"}}`, `{"status":"ok","records":{"a":"acked","b":1}}`},
+		{"an attribute that is a number", "the line is no trial", []Rule{{At: "/effects/*/attributes/*", Treat: Ignore}},
+			`{"status":"ok","effects":[{"kind":"object.put","resource":"r","key":"k","attributes":{"a":"b"}}]}`,
+			`{"status":"ok","effects":[{"kind":"object.put","resource":"r","key":"k","attributes":{"a":"b","c":1}}]}`},
+		{"fates of one side alone", "fates are missing, whatever they are", []Rule{{At: "/records/*", Treat: Ignore}},
+			`{"status":"ok","records":{"m":"retried"}}`, `{"status":"ok"}`},
+		{"fates of the candidate alone", "fates are extra, whatever they are", []Rule{{At: "/records/*", Treat: Ignore}},
+			`{"status":"ok","records":{}}`, `{"status":"ok","records":{"m":"retried"}}`},
+		{"no fates, with white space", "there is a status then", []Rule{{At: "/status", Treat: Type}},
+			`{"status":"ok","records":{ }}`, `{"status":"ok","records":{ }}`},
+		{"no effects, all ignored", "the rule was asked", []Rule{{At: "/effects", Treat: Ignore}},
+			`{"status":"ok","effects":[]}`, `{"status":"ok","effects":[]}`},
+		{"an ID in the name of an ignored header", "both have the header, by its alias", []Rule{alias, {At: "/http/headers/x-*", Treat: Ignore}},
+			withID(`"x-ord_aaaa1":["1"]`, ``, "ord_aaaa1"), withID(`"x-new_bbbb1":["1"]`, ``, "new_bbbb1")},
+		{"a rule for indexes that begin alike", "indexes are not in the text", []Rule{{At: "/body/l/1*", Treat: Alias}},
+			answered(``, `,"body":{"json":{"l":["a","b"]}}`), answered(``, `,"body":{"json":{"l":["a","b"]}}`)},
+		{"a rule for indexes of a list", "it is ignored", []Rule{{At: "/body/1*", Treat: Ignore}},
+			answered(``, `,"body":{"json":["a","b"]}`), answered(``, `,"body":{"json":["a","b"]}`)},
+		{"one key in two ways", "they are one stream, in which effects have changed places", []Rule{{At: "/effects/*/body/e", Treat: Alias}},
+			written(`a`, "ord_AAAA1", `\u0061`, "ord_AAAA2"), written(`a`, "ord_AAAA2", `\u0061`, "ord_AAAA1")},
+		{"no key and an empty one", "likewise", []Rule{{At: "/effects/*/body/e", Treat: Alias}},
+			strings.Replace(written(``, "ord_AAAA1", ``, "ord_AAAA2"), `"key":"",`, ``, 1), written(``, "ord_AAAA2", ``, "ord_AAAA1")},
+		{"an ID that a header's form spells", "the header is rewritten in its one form", []Rule{alias},
+			withID(`"vary":["NEW_BBBB1"]`, ``, "ord_aaaa1"), withID(`"vary":["NEW_BBBB1"]`, ``, "new_bbbb1")},
+		{"an ID that a cookie's form spells", "likewise", []Rule{alias},
+			withID(``, `,"cookies":[{"name":"a","value":"1","attributes":{"domain":"NEW_BBBB1"}}]`, "ord_aaaa1"),
+			withID(``, `,"cookies":[{"name":"a","value":"1","attributes":{"domain":"NEW_BBBB1"}}]`, "new_bbbb1")},
+		{"an ID that a media type's form spells", "likewise", []Rule{alias},
+			withID(`"content-type":["application/json; charset=NEW_BBBB1"]`, ``, "ord_aaaa1"),
+			withID(`"content-type":["application/json; charset=NEW_BBBB1"]`, ``, "new_bbbb1")},
+		{"an ID that an attribute's form spells", "likewise", []Rule{alias},
+			strings.TrimSuffix(withID(``, ``, "ord_aaaa1"), "}") + `,"effects":[{"kind":"object.put","resource":"r","key":"k","attributes":{"content-type":"text/plain; charset=NEW_BBBB1"}}]}`,
+			strings.TrimSuffix(withID(``, ``, "new_bbbb1"), "}") + `,"effects":[{"kind":"object.put","resource":"r","key":"k","attributes":{"content-type":"text/plain; charset=NEW_BBBB1"}}]}`},
+		{"JSON that looks like a body of parts", "its boundary is left out of one side's type", []Rule{{At: "/body", Treat: Ignore}},
+			answered(`"content-type":["multipart/mixed; boundary=x"]`, `,"body":{"json":{"parts":1}}`),
+			answered(`"content-type":["multipart/mixed; boundary=x"]`, `,"body":{"json":{"other":1}}`)},
+		{"surrogates alone in a header", "encoding/json replaces them", []Rule{{At: "/http/headers/x", Treat: Pattern, Matches: "^...$"}},
+			answered(`"x":["\ud800"]`, ``), answered(`"x":["\ud801"]`, ``)},
+		{"a surrogate alone under an alias", "encoding/json replaces it", []Rule{{At: "/http/headers/x", Treat: Alias}},
+			answered(`"x":["\ud800"]`, ``), answered(`"x":["\ud800"]`, ``)},
+		{"bytes that are no UTF-8 under an alias", "encoding/json replaces them", []Rule{{At: "/records/*", Treat: Alias}},
+			"{\"status\":\"ok\",\"records\":{\"m\":\"\xff\"}}", "{\"status\":\"ok\",\"records\":{\"m\":\"\xff\"}}"},
+	} {
+		for i := range tt.rules {
+			tt.rules[i].Why = "w"
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			checkShortcutOf(t, tt.rules, []byte(line("i", "f", tt.b, tt.c)))
+			checkShortcutOf(t, tt.rules, []byte(line("i", "f", tt.c, tt.b)))
+		})
+	}
+}
+
+// What is not compared has to be an outcome, too, or the line is no trial.
+func TestTheShortcutTakesNoLineThatIsNoTrial(t *testing.T) {
+	ok := `{"status":"ok","http":{"status":200,"headers":{"a":["b"]},"cookies":[{"name":"a","value":"b","attributes":{"path":"/"}}],` +
+		`"body":{"json":1}},"records":{"m":"acked"},"effects":[{"kind":"object.put","resource":"r","key":"k","attributes":{"a":"b"}}]}`
+	three := func(third string) []byte {
+		return []byte(strings.TrimSuffix(line("i", "f", ok, ok), "}}") + `,"` + "recording" + `":` + third + "}}")
+	}
+	if _, taken := checkShortcutOf(t, nil, three(ok)); !taken {
+		t.Error("the shortcut was not taken beside an outcome that was recorded")
+	}
+	for _, third := range []string{
+		`{"status":"ok","error":1}`, `{"status":"ok","tries":{}}`, `{"status":"ok","records":[]}`, `{"status":"ok","records":{"a":1}}`,
+		`{"status":"ok","http":{"headers":[]}}`, `{"status":"ok","http":{"headers":{"a":"b"}}}`, `{"status":"ok","http":{"headers":{"a":[1]}}}`,
+		`{"status":"ok","http":{"cookies":{}}}`, `{"status":"ok","http":{"cookies":[1]}}`, `{"status":"ok","http":{"cookies":[{"name":1}]}}`,
+		`{"status":"ok","http":{"cookies":[{"attributes":{"a":1}}]}}`, `{"status":"ok","result":{"base64":"!"}}`, `{"status":"ok","http":{"body":{"base64":"!"}}}`,
+		`{"status":"ok","effects":[{"attributes":{"a":1}}]}`, `{"status":"ok","effects":[{"attributes":[]}]}`, `{"status":"ok","effects":[{"body":{"base64":"!"}}]}`,
+	} {
+		if _, taken := checkShortcutOf(t, nil, three(third)); taken {
+			t.Errorf("the shortcut was taken beside %s", third)
+		}
+	}
+}
+
+// Messages outside of groups have no key, and most functions send some.
+func TestTheShortcutKnowsMessagesWithoutAKey(t *testing.T) {
+	sent := `{"status":"ok","effects":[{"kind":"message.send","resource":"q","body":{"json":{"a":1}}}]}`
+	if _, taken := checkShortcutOf(t, []Rule{{At: "/effects/*/key", Treat: Ignore, Why: "w"}}, []byte(line("i", "f", sent, sent))); !taken {
+		t.Error("the shortcut was not taken")
+	}
+}
