@@ -92,7 +92,7 @@ func (s *shortcut) member(p *place, b, c *capture.MemberText) bool {
 	return ok
 }
 
-// restOf sets aside two objects from their kth members on.
+// restOf sets aside two objects, neither of which is empty, from their kth members on.
 func (s *shortcut) restOf(p *place, b, c *capture.BodyText, k int) bool {
 	from := func(body *capture.BodyText) []byte {
 		if k < len(body.Members) {
@@ -101,5 +101,5 @@ func (s *shortcut) restOf(p *place, b, c *capture.BodyText, k int) bool {
 		return body.Text[len(body.Text)-1:]
 	}
 	w := twin{shortcut: s, b: from(b), c: from(c)}
-	return w.rest(p, k == 0)
+	return w.rest(p, false)
 }

@@ -43,6 +43,9 @@ func TestTheShortcutLeavesWhatIsNotPlainToTheObviousWay(t *testing.T) {
 			`{"status":"ok","records":{"m":"retried"}}`, `{"status":"ok"}`},
 		{"fates of the candidate alone", "fates are extra, whatever they are", []Rule{{At: "/records/*", Treat: Ignore}},
 			`{"status":"ok","records":{}}`, `{"status":"ok","records":{"m":"retried"}}`},
+		{"attributes of one side alone", "they are missing, whatever they are", []Rule{{At: "/effects/*/attributes/*", Treat: Ignore}},
+			`{"status":"ok","effects":[{"kind":"object.put","resource":"r","key":"k","attributes":{"a":"b"}}]}`,
+			`{"status":"ok","effects":[{"kind":"object.put","resource":"r","key":"k"}]}`},
 		{"no fates, with white space", "there is a status then", []Rule{{At: "/status", Treat: Type}},
 			`{"status":"ok","records":{ }}`, `{"status":"ok","records":{ }}`},
 		{"no effects, all ignored", "the rule was asked", []Rule{{At: "/effects", Treat: Ignore}},
@@ -116,5 +119,61 @@ func TestTheShortcutKnowsMessagesWithoutAKey(t *testing.T) {
 	sent := `{"status":"ok","effects":[{"kind":"message.send","resource":"q","body":{"json":{"a":1}}}]}`
 	if _, taken := checkShortcutOf(t, []Rule{{At: "/effects/*/key", Treat: Ignore, Why: "w"}}, []byte(line("i", "f", sent, sent))); !taken {
 		t.Error("the shortcut was not taken")
+	}
+}
+
+func TestTheShortcutIsTakenForWhatMostTrialsAre(t *testing.T) {
+	body := func(json string) string {
+		return `{"status":"ok","http":{"status":200,"body":{"json":` + json + `}},"effects":[]}`
+	}
+	put := func(id string) string {
+		return `{"kind":"object.put","resource":"r","key":"orders/` + id + `.json","body":{"json":{"id":"` + id + `"}},"attributes":{"content-type":"application/json"}}`
+	}
+	effects := func(list ...string) string { return `{"status":"ok","effects":[` + strings.Join(list, ",") + `]}` }
+	headers := func(names string) string { return `{"status":"ok","http":{"status":200,"headers":{` + names + `}}}` }
+	id, list := Rule{At: "/**/id", Treat: Alias}, Rule{At: "/body/l", Treat: Unordered}
+	for _, tt := range []struct {
+		name  string
+		rules []Rule
+		b, c  string
+	}{
+		{"equal ones", nil, body(`{"a":[1,{"b":"c"}]}`), body(`{"a":[1,{"b":"c"}]}`)},
+		{"numbers and texts in other forms", nil, body(`{"a":[1,"b",-0,1e2]}`), body(`{ "a" : [1.0, "\u0062" ,0,100 ] }`)},
+		{"members in another order", nil, body(`{"a":1,"b":{"c":2,"d":3},"e":4}`), body(`{"b":{"d":3,"c":2},"e":4,"a":1}`)},
+		{"members of one side that are ignored", []Rule{{At: "/body/x", Treat: Ignore}}, body(`{"a":1,"x":{"y":[1,2]}}`), body(`{"a":1}`)},
+		{"extra members that are ignored", []Rule{{At: "/body/**/x", Treat: Ignore}}, body(`{"b":{"a":1}}`), body(`{"b":{"a":1,"x":2},"x":3}`)},
+		{"the only member is ignored", []Rule{{At: "/body/*/x", Treat: Ignore}}, body(`{"b":{}}`), body(`{"b":{"x":2}}`)},
+		{"IDs", []Rule{id}, body(`{"id":"ord_AAAA1","see":"/x/ord_AAAA1"}`), body(`{"id":"new_BBBB1","see":"/x/new_BBBB1"}`)},
+		{"IDs in names", []Rule{id}, body(`{"id":"ord_AAAA1","in":{"ord_AAAA1":1}}`), body(`{"id":"new_BBBB1","in":{"new_BBBB1":1}}`)},
+		{"IDs that are equal", []Rule{id}, body(`{"id":"ord_AAAA1","l":{"id":"ord_AAAA1"}}`), body(`{"id":"ord_AAAA1","l":{"id":"ord_AAAA1"}}`)},
+		{"short IDs", []Rule{id}, body(`{"id":"17","a":"17"}`), body(`{"id":"18","a":"17"}`)},
+		{"IDs in lists without order", []Rule{id, list}, body(`{"l":[{"id":"ord_AAAA1","a":1},{"id":"ord_AAAA2","a":2}]}`),
+			body(`{"l":[{"id":"new_BBBB2","a":2},{"id":"new_BBBB1","a":1}]}`)},
+		{"equal IDs in lists without order", []Rule{id, list}, body(`{"l":[{"id":"ord_AAAA1"},{"id":"ord_AAAA2"}]}`),
+			body(`{"l":[{"id":"ord_AAAA1"},{"id":"ord_AAAA2"}]}`)},
+		{"an ID that is also in a list without order", []Rule{id, list}, body(`{"id":"ord_AAAA1","l":["ord_AAAA1","x"]}`),
+			body(`{"id":"new_BBBB1","l":["x","new_BBBB1"]}`)},
+		{"IDs in effects alone", []Rule{{At: "/effects/*/body/id", Treat: Alias}}, effects(`{"kind":"message.send","resource":"q","body":{"json":{"id":"ord_AAAA1"}}}`),
+			effects(`{"kind":"message.send","resource":"q","body":{"json":{"id":"new_BBBB1"}}}`)},
+		{"several effects", []Rule{id}, effects(put("a"), put("b"), put("c")), effects(put("a"), put("b"), put("c"))},
+		{"IDs of the answer in keys", []Rule{id},
+			strings.TrimSuffix(body(`{"id":"ord_AAAA1"}`), "[]}") + `[` + put("ord_AAAA1") + `]}`,
+			strings.TrimSuffix(body(`{"id":"new_BBBB1"}`), "[]}") + `[` + put("new_BBBB1") + `]}`},
+		{"headers that are ignored", []Rule{{At: "/http/headers/x-*", Treat: Ignore}, {At: "/http/headers/date", Treat: Ignore}},
+			headers(`"date":["a"],"etag":["b"],"x-a":["1"]`), headers(`"date":["c"],"etag":["b"],"x-b":["2"]`)},
+		{"headers in other forms", nil, headers(`"content-type":["application/json"],"vary":["a, b"]`), headers(`"content-type":["application/json"],"vary":["B,A"]`)},
+		{"texts", nil, `{"status":"ok","http":{"status":200,"headers":{"content-type":["text/plain"]},"body":{"text":"a\nb"}}}`,
+			`{"status":"ok","http":{"status":200,"headers":{"content-type":["text/plain"]},"body":{"text":"a\nb"}}}`},
+		{"fates", nil, `{"status":"ok","records":{"a":"acked","b":"retried"}}`, `{"status":"ok","records":{"a":"acked","b":"retried"}}`},
+		{"texts of JSON", []Rule{{At: "/body/a", Treat: JSON}, {At: "/body/a/b", Treat: Ignore}}, body(`{"a":"{\"b\":1,\"c\":1}"}`), body(`{"a":"{\"c\":1.0,\"b\":2}"}`)},
+	} {
+		for i := range tt.rules {
+			tt.rules[i].Why = "w"
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			if _, taken := checkShortcutOf(t, tt.rules, []byte(line("i", "f", tt.b, tt.c))); !taken {
+				t.Error("the shortcut was not taken")
+			}
+		})
 	}
 }

@@ -122,6 +122,10 @@ func rulesOf(seed uint32) (rules []Rule) {
 			rules = append(rules, r)
 		}
 	}
+	if random.IntN(4) == 0 { // IDs in lists without order
+		rules = append(rules, Rule{At: "/**/id", Treat: Alias, Why: "w"}, Rule{At: "/body/c", Treat: Unordered, Why: "w"},
+			Rule{At: "/body/*/a", Treat: Unordered, Why: "w"})
+	}
 	random.Shuffle(len(rules), func(i, j int) { rules[i], rules[j] = rules[j], rules[i] })
 	return rules
 }
