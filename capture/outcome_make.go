@@ -43,8 +43,8 @@ func (o *OutcomeText) Outcome() (made *Outcome, ok bool) {
 	return made, r.Ok()
 }
 
-// IsPlain reports whether [OutcomeText.Outcome] makes an outcome of the text, and tells so in a fraction of its time. It
-// is false, too, of some outcomes that are seldom, such as errors and bytes.
+// IsPlain reports whether the text is certainly that of an outcome, also in what was left as text. It takes a fraction of
+// the time of [OutcomeText.Outcome], and is false of some outcomes that are seldom, such as those with errors or bytes.
 func (o *OutcomeText) IsPlain() bool {
 	r := new(jsonval.Reader)
 	if r.Begin(o.Headers) {
