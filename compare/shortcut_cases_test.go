@@ -17,6 +17,9 @@ func TestTheShortcutLeavesWhatIsNotPlainToTheObviousWay(t *testing.T) {
 		return `{"status":"ok","effects":[{"kind":"object.put","resource":"r","key":"` + key + `","body":{"json":{"e":"` + id + `"}}},` +
 			`{"kind":"object.put","resource":"r","key":"` + otherKey + `","body":{"json":{"e":"` + otherID + `"}}}]}`
 	}
+	withOther := func(id, other string) string {
+		return answered(``, `,"body":{"json":{"id":"`+id+`","a":"`+other+`"}}`)
+	}
 	alias := Rule{At: "/body/id", Treat: Alias}
 	lines := `,"body":{"text":"{\"a\":1}\n{\"b\":2}"}`
 	for _, tt := range []struct {
@@ -63,6 +66,12 @@ func TestTheShortcutLeavesWhatIsNotPlainToTheObviousWay(t *testing.T) {
 			written(`a`, "ord_AAAA1", `\u0061`, "ord_AAAA2"), written(`a`, "ord_AAAA2", `\u0061`, "ord_AAAA1")},
 		{"no key and an empty one", "likewise", []Rule{{At: "/effects/*/body/e", Treat: Alias}},
 			strings.Replace(written(``, "ord_AAAA1", ``, "ord_AAAA2"), `"key":"",`, ``, 1), written(``, "ord_AAAA2", ``, "ord_AAAA1")},
+		{"an ID spelled by number", "it is the same ID", []Rule{alias}, withOther("ord_AAAA1", `new_BBBB\u0031`), withOther("new_BBBB1", `new_BBBB\u0031`)},
+		{"the baseline's ID spelled by number", "it means something else in the candidate", []Rule{alias}, withOther("ord_AAAA1", `ord_AAAA\u0031`), withOther("new_BBBB1", `ord_AAAA\u0031`)},
+		{"an ID with slashes", "they may be escaped", []Rule{alias}, withOther("ord_AAAA1", `n\/b\/b\/b`), withOther("n/b/b/b", `n\/b\/b\/b`)},
+		{"an ID that is not ASCII", "it may be escaped", []Rule{alias}, withOther("ord_AAAA1", `n\u00e9u_11`), withOther("néu_11", `n\u00e9u_11`)},
+		{"an ID in what is equal", "it stands for something else on each side", []Rule{alias}, withOther("ord_AAAA1", `new_BBBB1`), withOther("new_BBBB1", `new_BBBB1`)},
+		{"an ID in an ignored value", "it is ignored", []Rule{alias, {At: "/body/a", Treat: Ignore}}, withOther("ord_AAAA1", `x`), withOther("new_BBBB1", `new_BBBB1`)},
 		{"an ID that a header's form spells", "the header is rewritten in its one form", []Rule{alias},
 			withID(`"vary":["NEW_BBBB1"]`, ``, "ord_aaaa1"), withID(`"vary":["NEW_BBBB1"]`, ``, "new_bbbb1")},
 		{"an ID that a cookie's form spells", "likewise", []Rule{alias},
@@ -165,6 +174,8 @@ func TestTheShortcutIsTakenForWhatMostTrialsAre(t *testing.T) {
 		{"headers that are ignored", []Rule{{At: "/http/headers/x-*", Treat: Ignore}, {At: "/http/headers/date", Treat: Ignore}},
 			headers(`"date":["a"],"etag":["b"],"x-a":["1"]`), headers(`"date":["c"],"etag":["b"],"x-b":["2"]`)},
 		{"headers in other forms", nil, headers(`"content-type":["application/json"],"vary":["a, b"]`), headers(`"content-type":["application/json"],"vary":["B,A"]`)},
+		{"content types in other forms", nil, strings.Replace(headers(`"content-type":["Application/JSON"]`), "}}", `},"body":{"json":{"a":1}}}`, 1),
+			strings.Replace(headers(`"content-type":["application/json"]`), "}}", `},"body":{"json":{"a":1}}}`, 1)},
 		{"texts", nil, `{"status":"ok","http":{"status":200,"headers":{"content-type":["text/plain"]},"body":{"text":"a\nb"}}}`,
 			`{"status":"ok","http":{"status":200,"headers":{"content-type":["text/plain"]},"body":{"text":"a\nb"}}}`},
 		{"fates", nil, `{"status":"ok","records":{"a":"acked","b":"retried"}}`, `{"status":"ok","records":{"a":"acked","b":"retried"}}`},
