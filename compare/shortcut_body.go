@@ -28,8 +28,8 @@ func (s *shortcut) body(p *place, path string, b, c *capture.BodyText, contentTy
 func isTree(text []byte) bool   { return text[0] == '{' || text[0] == '[' }
 func isString(text []byte) bool { return text[0] == '"' }
 
-// isParts reports whether JSON may look like a body that was read by its parts, so that its type is compared without the
-// boundary.
+// isParts reports whether JSON may look like a body that was read by its parts, so that its type is compared without
+// the boundary.
 func isParts(b *capture.BodyText) bool {
 	if len(b.Members) != 1 {
 		return false
