@@ -43,6 +43,38 @@ func (o *OutcomeText) Outcome() (made *Outcome, ok bool) {
 	return made, r.Ok()
 }
 
+// IsPlain reports whether the text is certainly that of an outcome, also in what was left as text. It takes a fraction of
+// the time of [OutcomeText.Outcome], and is false of some outcomes that are seldom, such as those with errors or bytes.
+func (o *OutcomeText) IsPlain() bool {
+	r := new(jsonval.Reader)
+	if r.Begin(o.Headers) {
+		plainTexts(r, func() { r.Array(func() { r.RawText() }) })
+	}
+	if r.Begin(o.Records) {
+		plainTexts(r, func() { r.RawText() })
+	}
+	for i := range o.Effects {
+		e := &o.Effects[i]
+		if r.Begin(e.Attributes) {
+			plainTexts(r, func() { r.RawText() })
+		}
+		if e.Body.Form == Base64Body {
+			return false
+		}
+	}
+	_, cookies := o.CookieList()
+	return r.Ok() && cookies && o.Error == nil && o.Tries == nil && o.Body.Form != Base64Body &&
+		o.Result.Form != Base64Body
+}
+
+// plainTexts reads an object of texts, or of what value reads.
+func plainTexts(r *jsonval.Reader, value func()) {
+	r.Members(func([]byte) {
+		r.Colon()
+		value()
+	})
+}
+
 func (e *EffectText) effect(r *jsonval.Reader) Effect {
 	made := Effect{Kind: e.Kind, Body: e.Body.body(r)}
 	if r.Begin(e.Resource) {

@@ -49,6 +49,8 @@ func (n renaming) cleared() renaming {
 	clear(n.broken)
 	clear(n.tokens)
 	clear(n.back)
+	clear(n.told)
+	clear(n.own)
 	return n
 }
 

@@ -63,6 +63,7 @@ func BenchmarkRun(b *testing.B) {
 			b.ReportMetric(float64(b.N*trials)/b.Elapsed().Seconds(), "trials/s")
 		})
 	}
+	benchMatching(b)
 	trial := trialOf(benchOutcome("ord_1", "30.30", 1), benchOutcome("new_2", "30.3", 1))
 	set, err := newRuleSet(rules)
 	if err != nil {
@@ -85,4 +86,53 @@ func BenchmarkRun(b *testing.B) {
 			}
 		}
 	})
+}
+
+// benchMatching compares pairs of answers of 2 KB that match, of which rules cover some headers and two fields. With
+// "recorded" there is a third outcome beside the two.
+func benchMatching(b *testing.B) {
+	preset, err := Preset(LambdaToFunctions)
+	if err != nil {
+		b.Fatal(err)
+	}
+	rules := append(preset, Rule{At: "/**/createdAt", Treat: Time, Within: "2s", Why: "w"}, Rule{At: "/body/total", Treat: Tolerance, Within: "0.01", Why: "w"})
+	answer := func(n, second int) string {
+		var items []string
+		for i := range 20 {
+			items = append(items, fmt.Sprintf(`{"sku":"A-%d","quantity":%d,"unitPrice":"12.50","name":"a thing to be sold","tags":["x","y"]}`, i, n%5))
+		}
+		return fmt.Sprintf(`{"status":"ok","http":{"status":200,"headers":{"cache-control":["no-store"],"content-type":["application/json; charset=utf-8"],`+
+			`"date":["Sun, 06 Nov 1994 08:49:%02d GMT"]},"body":{"json":{"orderId":"o-%d","items":[%s],"total":30.3%d,"createdAt":"2026-01-01T00:00:0%dZ"}}},`+
+			`"durationMs":12.5,"attempts":1,"effects":[{"kind":"message.send","resource":"q","body":{"json":{"orderId":"o-%d"}}}]}`,
+			10+second, n, strings.Join(items, ","), second, second, n)
+	}
+	const trials = 5000
+	for _, recorded := range []bool{false, true} {
+		name := "matching-2KB"
+		if recorded {
+			name += "-recorded"
+		}
+		var doc bytes.Buffer
+		for n := range trials {
+			text := line(fmt.Sprintf("i%06d", n), "get-order", answer(n, 0), answer(n, 1))
+			if recorded {
+				text = strings.TrimSuffix(text, "}}") + `,"recording":` + answer(n, 2) + "}}"
+			}
+			doc.WriteString(text + "\n")
+		}
+		path := filepath.Join(b.TempDir(), "run.jsonl")
+		if err := os.WriteFile(path, doc.Bytes(), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(doc.Len()))
+			b.ReportAllocs()
+			for b.Loop() {
+				if r, err := compareAt(b, path, Options{Rules: rules, Workers: 1}); err != nil || r.Trials.Matched != trials {
+					b.Fatal(r, err)
+				}
+			}
+			b.ReportMetric(float64(b.N*trials)/b.Elapsed().Seconds(), "trials/s")
+		})
+	}
 }

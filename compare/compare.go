@@ -198,9 +198,12 @@ func (c *comparison) glance(line []byte, w *worker) (t *replay.Trial, aliases []
 	if c.judge.noise != nil || !w.text.Read(line) {
 		return nil, nil, false
 	}
-	for _, name := range c.judge.ofFour() {
-		if isAgain := name != c.judge.baseline && name != c.judge.candidate; isAgain && w.text.Outcome(name) != nil {
-			return nil, nil, false // its noise counts
+	four := c.judge.ofFour()
+	for i := range w.text.Outcomes {
+		switch o := &w.text.Outcomes[i]; {
+		case o.Name == c.judge.baseline || o.Name == c.judge.candidate:
+		case slices.Contains(four[:], o.Name) || !o.IsPlain():
+			return nil, nil, false // its noise counts, or the line may be no trial
 		}
 	}
 	b, candidate := w.text.Outcome(c.judge.baseline), w.text.Outcome(c.judge.candidate)

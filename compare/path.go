@@ -67,7 +67,7 @@ func (p *place) seek(path []string) {
 	for _, s := range slices.Backward(path) {
 		prefix, begins := strings.CutSuffix(s, "*")
 		quoted := strconv.Quote(prefix)
-		if prefix == "" || prefix == "*" || number(s) || quoted != `"`+prefix+`"` { // an index is not in the text
+		if prefix == "" || prefix == "*" || number(prefix) || quoted != `"`+prefix+`"` { // an index is not in the text
 			continue
 		}
 		name := sought{text: []byte(quoted[1:]), names: jsonval.NameOf(prefix)}

@@ -50,7 +50,7 @@ type puzzle struct {
 	rest  bool
 	b, c  jsonval.Value
 	part  []byte // of the candidate's text, with c in it
-	named bool   // an alias stands in it
+	named bool   // an alias may stand in it
 }
 
 // matched reports whether two outcomes match under rules. If so, tally has what was counted, and aliases are those
@@ -105,12 +105,15 @@ var statusOK = []byte(`"` + capture.StatusOK + `"`)
 
 // status is that of the invocations, which is "ok". It does not count where messages have fates; see [dropBatchStatus].
 func (s *shortcut) status(b, c *capture.OutcomeText) bool {
-	if len(b.Records) > 2 && len(c.Records) > 2 { // {}
+	if hasMembers(b.Records) && hasMembers(c.Records) {
 		s.tally.leaves++
 		return true
 	}
 	return s.leafAt(s.rules.root.at("status"), "/status", statusOK)
 }
+
+// hasMembers reports whether there is an object, and something in it.
+func hasMembers(object []byte) bool { return object != nil && !isEmpty(object) }
 
 // leafAt goes over a leaf that both sides have.
 func (s *shortcut) leafAt(p *place, path string, text []byte) bool {
@@ -124,8 +127,8 @@ func (s *shortcut) leaf(p *place, b, c []byte) bool {
 		return s.puzzle(p, b, c, 1)
 	}
 	if p.ruled() {
-		v, err := s.leafOf(b)
-		if err != nil {
+		v, ok := s.leafOf(b)
+		if !ok {
 			return false
 		}
 		if p.has(Redacted) && v.Kind == jsonval.String && redact.Stands(v.Text) {
@@ -169,8 +172,14 @@ func (s *shortcut) answer(b, c *capture.OutcomeText) bool {
 		return false
 	}
 	coded, ok := s.headers(p.at("headers"), b, c)
-	return ok && s.cookies(p.at("cookies"), b, c) &&
-		s.body(s.rules.root.at("body"), "/body", &b.Body, &c.Body, s.flatB.single("content-type"), coded)
+	if !ok || !s.cookies(p.at("cookies"), b, c) {
+		return false
+	}
+	contentType := s.flatB.single("content-type")
+	if !bytes.Equal(contentType, s.flatC.single("content-type")) {
+		contentType = nil // and text is read in two ways
+	}
+	return s.body(s.rules.root.at("body"), "/body", &b.Body, &c.Body, contentType, coded)
 }
 
 func (s *shortcut) cookies(p *place, b, c *capture.OutcomeText) bool {
@@ -181,7 +190,7 @@ func (s *shortcut) cookies(p *place, b, c *capture.OutcomeText) bool {
 	}
 	s.base, s.path = "/http/cookies", s.path[:0]
 	x, y := cookiesValue(listB), cookiesValue(listC)
-	return s.values(p, x, y, c.Cookies, leaves(x))
+	return s.normalized(p, x, y, c.Cookies, leaves(x))
 }
 
 func (s *shortcut) result(b, c *capture.OutcomeText) bool {
@@ -190,13 +199,12 @@ func (s *shortcut) result(b, c *capture.OutcomeText) bool {
 
 func (s *shortcut) records(b, c *capture.OutcomeText) (ok bool) {
 	p := s.rules.root.at("records")
-	if s.flatB, s.flatC, ok = flatMembers(s.flatB, s.flatC, b.Records, c.Records); !ok || p.settles() {
+	if s.flatB, s.flatC, ok = flatMembers(s.flatB, s.flatC, b.Records, c.Records); !ok || p.settles() ||
+		(len(s.flatB) == 0) != (len(s.flatC) == 0) {
 		return false
 	}
 	s.base, s.path = "/records", s.path[:0]
-	return s.merge(p, func(p *place, _, b, c []byte) bool {
-		return isString(b) && isString(c) && s.leaf(p, b, c)
-	})
+	return s.merge(p, isTextMember, func(p *place, _, b, c []byte) bool { return s.leaf(p, b, c) })
 }
 
 // here spells the path of the value that is gone over. Most are the same from trial to trial.

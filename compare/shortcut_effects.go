@@ -12,7 +12,7 @@ import (
 // side by side so.
 func (s *shortcut) effects(b, c *capture.OutcomeText) bool {
 	p := s.rules.root.at("effects")
-	if len(b.Effects) > 0 && p.settles() {
+	if p.settles() {
 		return false
 	}
 	s.lists = everywhere
@@ -26,12 +26,12 @@ func (s *shortcut) effects(b, c *capture.OutcomeText) bool {
 		fresh = fresh || p.baseline != p.candidate && !s.names.holds(p.rule, p.baseline, p.candidate)
 	}
 	s.know()
-	return !fresh || apartStreams(b.Effects)
+	return !fresh || s.apartStreams(b.Effects)
 }
 
 // effect goes over one effect of both sides. Its members come in the order that its document has them in.
 func (s *shortcut) effect(p *place, i int, b, c *capture.EffectText) (ok bool) {
-	if p.settles() || b.Kind != c.Kind || b.Resource == nil || c.Resource == nil || b.Key == nil || c.Key == nil {
+	if p.settles() || b.Kind != c.Kind || b.Resource == nil || c.Resource == nil {
 		return false
 	}
 	path := childAt("/effects", i)
@@ -40,7 +40,7 @@ func (s *shortcut) effect(p *place, i int, b, c *capture.EffectText) (ok bool) {
 		return s.sameStream(x, y) && s.leaf(p.at(name), x, y)
 	}
 	kind := jsonval.AppendQuoted(nil, string(b.Kind))
-	if !part("key", b.Key, c.Key) || !part("kind", kind, kind) || !part("resource", b.Resource, c.Resource) {
+	if !part("key", effectKey(b), effectKey(c)) || !part("kind", kind, kind) || !part("resource", b.Resource, c.Resource) {
 		return false
 	}
 	if s.flatB, s.flatC, ok = flatMembers(s.flatB, s.flatC, b.Attributes, c.Attributes); !ok {
@@ -57,12 +57,20 @@ func (s *shortcut) effect(p *place, i int, b, c *capture.EffectText) (ok bool) {
 		return false
 	}
 	s.base, s.path = path+"/attributes", s.path[:0]
-	return s.merge(attributes, func(p *place, name, b, c []byte) bool {
-		if !isString(b) || !isString(c) || string(name) == "content-type" && p.settles() {
-			return false
+	return s.merge(attributes, isTextMember, func(p *place, name, b, c []byte) bool {
+		if string(name) == "content-type" && !asWritten(name, b) && (p.ruled() || s.rules.aliases) {
+			return false // it is compared in another form
 		}
 		return s.leaf(p, b, c)
 	})
+}
+
+// effectKey is an effect's key as a JSON string. Messages outside of groups have none.
+func effectKey(e *capture.EffectText) []byte {
+	if e.Key == nil {
+		return []byte(`""`)
+	}
+	return e.Key
 }
 
 // sameStream reports whether what names an effect's stream is the same on both sides, by the aliases that the answers
@@ -71,25 +79,29 @@ func (s *shortcut) sameStream(b, c []byte) bool {
 	if bytes.Equal(b, c) {
 		return true
 	}
-	x, errX := s.leafOf(b)
-	y, errY := s.leafOf(c)
-	return errX == nil && errY == nil && rewrite(y.Text, s.names.tokens) == x.Text
+	x, okX := s.leafOf(b)
+	y, okY := s.leafOf(c)
+	return okX && okY && rewrite(y.Text, s.names.tokens) == x.Text
 }
 
 // apartStreams reports whether each effect has a stream of its own, so that none but its like can be put beside it.
-func apartStreams(effects []capture.EffectText) bool {
-	const few = 16
-	if len(effects) > few {
-		return false
+func (s *shortcut) apartStreams(effects []capture.EffectText) bool {
+	type stream struct {
+		message       bool
+		resource, key string
 	}
+	const few = 16
+	var space [few]stream
+	streams := space[:0]
 	for i := range effects {
-		x := &effects[i]
-		if slices.ContainsFunc(effects[:i], func(y capture.EffectText) bool {
-			sends := (x.Kind == capture.MessageSend) == (y.Kind == capture.MessageSend)
-			return sends && bytes.Equal(x.Resource, y.Resource) && bytes.Equal(x.Key, y.Key)
-		}) {
+		e := &effects[i]
+		resource, okR := s.leafOf(e.Resource)
+		key, okK := s.leafOf(effectKey(e))
+		x := stream{e.Kind == capture.MessageSend, resource.Text, key.Text}
+		if !okR || !okK || len(streams) == few || slices.Contains(streams, x) {
 			return false
 		}
+		streams = append(streams, x)
 	}
 	return true
 }

@@ -19,32 +19,61 @@ func (s *shortcut) headers(p *place, b, c *capture.OutcomeText) (coded, ok bool)
 		s.tally.leaves++
 	}
 	coded = s.flatB.has(coding) || s.flatC.has(coding)
-	return coded, s.merge(p, func(p *place, name, b, c []byte) bool {
-		x, okB := onlyElement(b)
-		y, okC := onlyElement(c)
-		switch {
-		case !okB || !okC || !isLower(name):
-			return false
-		case bytes.Equal(x, y) && !(p.ruled() && p.aliases):
+	plain := func(name, value []byte) bool {
+		_, ok := onlyElement(value)
+		return ok && isLower(name)
+	}
+	return coded, s.merge(p, plain, func(p *place, name, b, c []byte) bool {
+		x, _ := onlyElement(b)
+		y, _ := onlyElement(c)
+		if bytes.Equal(x, y) && (asWritten(name, x) || p.ignored() || !p.ruled() && !s.rules.aliases) {
 			return s.leaf(p, x, y)
 		}
 		return s.header(p, string(name), x, y)
 	})
 }
 
-// header goes over a header as it is compared, which is not as it is written.
-func (s *shortcut) header(p *place, name string, b, c []byte) bool {
-	x, errX := s.leafOf(b)
-	y, errY := s.leafOf(c)
-	if errX != nil || errY != nil || name == "content-type" && x.Text != y.Text {
-		return false // what of a content type is compared depends on the body
+// ignored reports whether all that rules at p say is that what stands there is ignored.
+func (p *place) ignored() bool { return p.ruled() && p.only(Ignore) }
+
+// asWritten reports whether a header is compared as it is written; see [headerText].
+func asWritten(name, text []byte) bool {
+	switch string(name) {
+	case "content-type":
+		switch string(text) {
+		case `"application/json"`, `"application/json; charset=utf-8"`:
+			return true
+		}
+		return isPlainText(text, text)
+	case "content-length", "etag", "location", "server":
+		return true
 	}
-	x.Text, y.Text = headerText(name, x.Text, &x), headerText(name, y.Text, &y)
-	return s.values(p, x, y, c, 1)
+	return bytes.HasPrefix(name, []byte("x-"))
 }
 
-// merge goes over members of both sides by their names, in flatB and flatC. What one side alone has must be ignored.
-func (s *shortcut) merge(p *place, both func(p *place, name, b, c []byte) bool) bool {
+// header goes over a header as it is compared, which is not as it is written. Of a content type that depends on the body:
+// a body of parts is left to the obvious way, and so is text whose two types are not written alike.
+func (s *shortcut) header(p *place, name string, b, c []byte) bool {
+	x, okX := s.leafOf(b)
+	y, okY := s.leafOf(c)
+	if !okX || !okY {
+		return false
+	}
+	x.Text, y.Text = headerText(name, x.Text, &x), headerText(name, y.Text, &y)
+	return s.normalized(p, x, y, c, 1)
+}
+
+// merge goes over members of both sides by their names, in flatB and flatC, all of which have to be plain. What one side
+// alone has must be ignored.
+func (s *shortcut) merge(p *place, plain func(name, value []byte) bool,
+	both func(p *place, name, b, c []byte) bool) bool {
+	for _, list := range [...]flatList{s.flatB, s.flatC} {
+		for _, m := range list {
+			if !plain(m.name, m.value) {
+				return false
+			}
+		}
+	}
 	b, c := s.flatB, s.flatC
 	for len(b) > 0 || len(c) > 0 {
 		order := 0
@@ -67,7 +96,7 @@ func (s *shortcut) merge(p *place, both func(p *place, name, b, c []byte) bool) 
 			if !s.dropped(p.atName(c[0].name), 0) {
 				return false
 			}
-			s.ignored = append(s.ignored, c[0].name, c[0].value)
+			s.ignored = append(s.ignored, c[0].value)
 			c = c[1:]
 		default:
 			s.path = append(s.path, pathStep{name: b[0].name})
@@ -122,6 +151,9 @@ func flatOf(list flatList, text []byte) (_ flatList, ok bool) {
 	})
 	return list, r.Ok()
 }
+
+// isTextMember reports whether a member is a text.
+func isTextMember(_, value []byte) bool { return isString(value) }
 
 func isPlainName(name []byte) bool {
 	for _, c := range name {

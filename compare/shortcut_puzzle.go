@@ -11,20 +11,26 @@ import (
 
 // puzzle sets aside the texts of two values.
 func (s *shortcut) puzzle(p *place, b, c []byte, leaves int) bool {
-	x, errB := s.leafOf(b)
-	y, errC := s.leafOf(c)
-	return errB == nil && errC == nil && utf8.Valid(b) && utf8.Valid(c) && s.values(p, x, y, c, leaves)
+	x, okB := s.leafOf(b)
+	y, okC := s.leafOf(c)
+	return okB && okC && s.values(p, x, y, c, leaves)
 }
 
-// leafOf parses a value, most of which are texts and numbers.
-func (s *shortcut) leafOf(raw []byte) (jsonval.Value, error) {
+// leafOf parses a value, most of which are texts and numbers. A text that is no Unicode is not ok: but in the JSON of
+// bodies, encoding/json makes another one of it.
+func (s *shortcut) leafOf(raw []byte) (v jsonval.Value, ok bool) {
 	switch c := raw[0]; {
 	case c == '"' && bytes.IndexByte(raw, '\\') < 0:
-		return jsonval.Text(s.texts.String(raw[1 : len(raw)-1])), nil
+		v = jsonval.Text(s.texts.String(raw[1 : len(raw)-1]))
 	case c == '-' || '0' <= c && c <= '9':
-		return jsonval.Value{Kind: jsonval.Number, Text: s.texts.String(raw)}, nil
+		return jsonval.Value{Kind: jsonval.Number, Text: s.texts.String(raw)}, true
+	default:
+		var err error
+		if v, err = jsonval.Parse(raw); err != nil {
+			return v, false
+		}
 	}
-	return jsonval.Parse(raw)
+	return v, utf8.ValidString(v.Text)
 }
 
 // values sets aside two values, the candidate's of which is in a part of its text.
@@ -33,6 +39,16 @@ func (s *shortcut) values(p *place, b, c jsonval.Value, part []byte, leaves int)
 		return false
 	}
 	s.add(puzzle{place: p, b: b, c: c, part: part}, leaves)
+	return true
+}
+
+// normalized is values for two that are not as their texts have them, so that an alias may stand in them where it does not
+// stand in these.
+func (s *shortcut) normalized(p *place, b, c jsonval.Value, part []byte, leaves int) bool {
+	if !s.values(p, b, c, part, leaves) {
+		return false
+	}
+	s.puzzles[len(s.puzzles)-1].named = true
 	return true
 }
 
@@ -52,6 +68,9 @@ func (s *shortcut) search(p *place, path string, rest bool, b, c *jsonval.Value)
 	}
 	renamed := s.names.apply(*c)
 	walk := reconciler{names: &s.names, wild: true, lists: s.lists, keys: s.rules.keys, found: s.note}
+	if s.lists == everywhere {
+		walk.keys = keyNames // as for all effects
+	}
 	if rest {
 		walk.members(p, path, b, &renamed)
 	} else {

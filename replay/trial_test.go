@@ -90,6 +90,14 @@ func FuzzParseTrial(f *testing.F) {
 		if obvious, oerr := unmarshalTrial(line); (err == nil) != (oerr == nil) || err == nil && !reflect.DeepEqual(trial, obvious) {
 			t.Fatalf("%s is read as %+v, %v, and by encoding/json as %+v, %v", line, trial, err, obvious, oerr)
 		}
+		var text TrialText
+		plain := text.Read(line)
+		for i := range text.Outcomes {
+			plain = plain && text.Outcomes[i].IsPlain()
+		}
+		if plain && err != nil {
+			t.Fatalf("%s is said to be a plain trial: %v", line, err)
+		}
 		if err != nil {
 			return
 		}
