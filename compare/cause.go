@@ -61,6 +61,8 @@ func causesOf(d Difference) (causes []string, named bool) {
 // plainCauseOf says what a change looks like that is none of those that have a name.
 func plainCauseOf(d Difference) string {
 	switch {
+	case d.Kind == TypeOf && d.Baseline.Form != d.Candidate.Form:
+		return fmt.Sprintf("%s for %s", formName(d.Candidate), formName(d.Baseline))
 	case d.Kind == TypeOf:
 		return fmt.Sprintf("%s for %s", typeName(*d.Candidate), typeName(*d.Baseline))
 	case d.Baseline.Kind == jsonval.Bool || isEnumeration(d.Path):
@@ -126,6 +128,19 @@ func typeName(v jsonval.Value) string {
 	return v.String()
 }
 
+// formName says what a value is that is compared with one of another form.
+func formName(v *jsonval.Value) string {
+	switch {
+	case v.Form != 0:
+		return formWords[v.Form]
+	case v.Kind == jsonval.Object:
+		return "one JSON object"
+	case v.Kind == jsonval.Array:
+		return "one JSON list"
+	}
+	return typeName(*v)
+}
+
 // structureChanges are between values of different types, and between wholes and their parts.
 var structureChanges = []change{
 	{"the base64 text in place of the bytes", undecoded},
@@ -174,7 +189,7 @@ func isWrapped(v, list jsonval.Value) bool {
 
 // undecoded recognizes bytes on one side and their base64 text on the other.
 func undecoded(b, c jsonval.Value) bool {
-	if b.Kind != jsonval.Object || c.Kind != jsonval.String {
+	if b.Form != bytesForm || c.Kind != jsonval.String {
 		return false
 	}
 	content, err := base64.StdEncoding.DecodeString(c.Text)

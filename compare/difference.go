@@ -15,7 +15,7 @@ const (
 	Changed   Kind = "changed"
 	Missing   Kind = "missing" // the candidate lacks it
 	Extra     Kind = "extra"   // the baseline lacks it
-	TypeOf    Kind = "type"    // the JSON types differ; null is a type
+	TypeOf    Kind = "type"    // the JSON types differ; null is a type, and so is each form of content
 	Order     Kind = "order"   // the same elements, in another order
 	Duplicate Kind = "duplicate"
 )
@@ -62,7 +62,7 @@ func (x explainer) explain(path string, b, c jsonval.Value, around surroundings)
 		return nil
 	}
 	switch {
-	case b.Kind != c.Kind:
+	case !sameType(b, c):
 		return []Difference{{Path: path, Kind: TypeOf, Baseline: &b, Candidate: &c, around: around}}
 	case b.Kind == jsonval.Object:
 		return x.members(path, b, c)
