@@ -24,16 +24,38 @@ type part struct {
 	named   bool     // whether they tell of a mistake
 	trials  int64
 	same    invariant
+	path    string // that all have; several where they have more than one
 	samples examples
 	ids     map[uint64]bool // by which the sample knows the part, and those that were joined to it
+	// unknowable says that these are too many to be kept.
+	unknowable bool
+}
+
+// several stands for paths that are not the same. It is none.
+const several = "*"
+
+func (p *part) at(path string) {
+	switch p.path {
+	case "":
+		p.path = path
+	case path:
+	default:
+		p.path = several
+	}
 }
 
 func (p *part) merge(o *part) {
+	if o.path != "" {
+		p.at(o.path)
+	}
 	p.trials += o.trials
 	p.same.merge(o.same)
 	p.samples.merge(&o.samples)
+	if o.unknowable {
+		p.unknowable, p.ids = true, nil
+	}
 	for id := range o.ids {
-		p.ids[id] = true
+		p.know(id)
 	}
 }
 
@@ -103,6 +125,7 @@ func (g *gathering) widest(parts []string) string {
 type mistake struct {
 	cause   string
 	own     string // the cause by which it was split from others; "" for all or the rest
+	path    string // as in [part]
 	trials  int64
 	samples examples
 	ids     map[uint64]bool
@@ -156,7 +179,7 @@ func together(groups []group) mistake {
 		all.merge(&groups[i].part)
 	}
 	first := groups[0]
-	m := mistake{trials: all.trials, samples: all.samples, ids: all.ids, cause: first.cause}
+	m := mistake{path: all.path, trials: all.trials, samples: all.samples, ids: all.ids, cause: first.cause}
 	share := func(one group) float64 { return float64(one.trials) / float64(max(all.trials, 1)) }
 	switch {
 	case len(groups) == 1:
@@ -190,13 +213,20 @@ func (g *gathering) bound(most int) {
 	if len(g.parts) <= most {
 		return
 	}
-	rest := g.beyond
-	if rest == nil {
-		rest = &part{causes: []string{anotherValue}, ids: make(map[uint64]bool)}
-	}
 	for _, name := range sortedKeys(g.parts)[maxParts:] {
-		rest.merge(g.parts[name])
+		g.forget(g.parts[name])
 		delete(g.parts, name)
 	}
-	g.beyond = rest
+}
+
+// forget counts a part among those that are too many. They keep the causes that all of them have.
+func (g *gathering) forget(p *part) {
+	if g.beyond == nil {
+		p.causes = slices.Sorted(slices.Values(p.causes)) // whichever was the first one
+		g.beyond = p
+		return
+	}
+	g.beyond.causes = slices.DeleteFunc(g.beyond.causes, func(c string) bool { return !slices.Contains(p.causes, c) })
+	g.beyond.named = g.beyond.named && p.named
+	g.beyond.merge(p)
 }
