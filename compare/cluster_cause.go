@@ -131,6 +131,36 @@ type mistake struct {
 	ids     map[uint64]bool
 }
 
+// name says what all trials of the group have in common.
+func (one *group) name() string { return one.same.name(one.cause, one.named, one.trials) }
+
+// isConstant reports whether the group has no cause that has a name, but something that is the same in all of its trials:
+// what is always 5 more has a name, too.
+func (one *group) isConstant() bool { return !one.named && one.name() != one.cause }
+
+// withChance adds to a group of one constant those that have it, too, and by chance a cause with a name in few trials: 5
+// more is ten times as much where it was 0.5 before. It returns all groups.
+func withChance(groups []group, frequent func(group) bool) []group {
+	at := slices.IndexFunc(groups, func(one group) bool { return one.isConstant() && frequent(one) })
+	if at < 0 {
+		return groups
+	}
+	constant := groups[at]
+	var kept []group
+	for i, one := range groups {
+		both := constant.same
+		both.merge(one.same)
+		switch {
+		case i == at:
+		case !frequent(one) && both.name(constant.cause, false, constant.trials) == constant.name():
+			constant.merge(&one.part)
+		default:
+			kept = append(kept, one)
+		}
+	}
+	return slices.Insert(kept, min(at, len(kept)), constant)
+}
+
 // mistakes splits a gathering where several causes are frequent. What is left is one more.
 func (g *gathering) mistakes() []mistake {
 	groups := g.groups()
@@ -139,8 +169,10 @@ func (g *gathering) mistakes() []mistake {
 		total += one.trials
 	}
 	frequent := func(one group) bool {
-		return one.named && one.trials >= minSplit && float64(one.trials) >= splitShare*float64(total)
+		return (one.named || one.isConstant()) && one.trials >= minSplit &&
+			float64(one.trials) >= splitShare*float64(total)
 	}
+	groups = withChance(groups, frequent)
 	apart := 0
 	for _, one := range groups {
 		if frequent(one) {
@@ -161,6 +193,9 @@ func (g *gathering) mistakes() []mistake {
 		}
 		m := together([]group{one})
 		m.own, m.trials = one.cause, min(m.trials, g.trials)
+		if one.isConstant() {
+			m.own = m.cause
+		}
 		found = append(found, m)
 	}
 	if len(rest) > 0 {
@@ -183,7 +218,7 @@ func together(groups []group) mistake {
 	share := func(one group) float64 { return float64(one.trials) / float64(max(all.trials, 1)) }
 	switch {
 	case len(groups) == 1:
-		m.cause = first.same.name(first.cause, first.named, first.trials)
+		m.cause = first.name()
 	case share(groups[1]) < minTold:
 		m.cause += ", and others"
 	default:
