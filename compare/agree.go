@@ -23,9 +23,11 @@ func (r *reconciler) agree(p *place, b, c *jsonval.Value) bool {
 
 func (r *reconciler) agreeBelow(p *place, b, c *jsonval.Value) bool {
 	switch {
-	case b.Kind == jsonval.Object && c.Kind == jsonval.Object:
+	case !sameType(*b, *c):
+		return false
+	case b.Kind == jsonval.Object:
 		return r.membersAgree(p, b, c)
-	case b.Kind == jsonval.Array && c.Kind == jsonval.Array && len(b.Elems) == len(c.Elems):
+	case b.Kind == jsonval.Array && len(b.Elems) == len(c.Elems):
 		return r.elementsAgree(p, b, c)
 	default:
 		return jsonval.Equal(*b, *c)

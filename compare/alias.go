@@ -36,10 +36,9 @@ func aliasable(b, c *jsonval.Value) bool {
 // A renaming knows the aliases of one trial. Pairs that contradict one another do not hold, so that they show as
 // differences.
 type renaming struct {
-	partner map[aliasKey]string
-	broken  map[aliasKey]bool
-	// What is rewritten everywhere, by the first minToken bytes of what it is written in place of.
-	tokens, back map[string][]token
+	partner      map[aliasKey]string
+	broken       map[aliasKey]bool
+	tokens, back tokens          // what is rewritten everywhere, and what is written back
 	told, own    map[string]bool // by add: the candidate's values that tokens were made of, and all of them
 }
 
@@ -47,15 +46,49 @@ type renaming struct {
 func (n renaming) cleared() renaming {
 	clear(n.partner)
 	clear(n.broken)
-	clear(n.tokens)
-	clear(n.back)
+	n.tokens.clear()
+	n.back.clear()
 	clear(n.told)
 	clear(n.own)
 	return n
 }
 
-// A token is a text and what to write in its place.
-type token struct{ from, to string }
+// Tokens are texts and what to write in their places. A text is found by its length among those that begin alike, of
+// which there may be many.
+type tokens struct {
+	to      map[string]string
+	lengths map[string][]int // by the first minToken bytes, the longest first
+}
+
+func newTokens() tokens { return tokens{make(map[string]string), make(map[string][]int)} }
+
+func (t tokens) clear() {
+	clear(t.to)
+	clear(t.lengths)
+}
+
+func (t tokens) add(from, to string) {
+	t.to[from] = to
+	head := from[:minToken]
+	lengths := t.lengths[head]
+	longestFirst := func(a, b int) int { return cmp.Compare(b, a) }
+	if i, ok := slices.BinarySearchFunc(lengths, len(from), longestFirst); !ok {
+		t.lengths[head] = slices.Insert(lengths, i, len(from))
+	}
+}
+
+// at returns the longest token that s begins with and that does not go on as a word.
+func (t tokens) at(s string) (from, to string, ok bool) {
+	for _, n := range t.lengths[s[:minToken]] {
+		if n > len(s) || n < len(s) && wordByte(s[n]) {
+			continue
+		}
+		if to, ok := t.to[s[:n]]; ok {
+			return s[:n], to, true
+		}
+	}
+	return "", "", false
+}
 
 // foreign marks what the candidate has where it writes one of the baseline's generated values, of which it is not known
 // to have generated it too: that is not what the baseline means by it. It is in no Unicode text.
@@ -87,12 +120,12 @@ func (n *renaming) add(pairs []aliasPair) {
 			n.partner[key] = values[i]
 		}
 	}
-	if n.tokens == nil {
-		n.tokens, n.back = make(map[string][]token), make(map[string][]token)
+	if n.tokens.to == nil {
+		n.tokens, n.back = newTokens(), newTokens()
 		n.told, n.own = make(map[string]bool), make(map[string]bool)
 	}
-	clear(n.tokens)
-	clear(n.back)
+	n.tokens.clear()
+	n.back.clear()
 	clear(n.told)
 	clear(n.own)
 	for _, p := range pairs {
@@ -102,27 +135,13 @@ func (n *renaming) add(pairs []aliasPair) {
 		if p.baseline != p.candidate && generated(p.baseline) && generated(p.candidate) && !n.told[p.candidate] &&
 			n.holds(p.rule, p.baseline, p.candidate) {
 			n.told[p.candidate] = true
-			addToken(n.tokens, token{p.candidate, p.baseline})
-			addToken(n.back, token{p.baseline, p.candidate})
+			n.tokens.add(p.candidate, p.baseline)
+			n.back.add(p.baseline, p.candidate)
 			if !n.own[p.baseline] {
-				addToken(n.tokens, token{p.baseline, p.baseline + foreign})
-				addToken(n.back, token{p.baseline + foreign, p.baseline})
+				n.tokens.add(p.baseline, p.baseline+foreign)
+				n.back.add(p.baseline+foreign, p.baseline)
 			}
 		}
-	}
-	longestFirst(n.tokens)
-	longestFirst(n.back)
-}
-
-func addToken(to map[string][]token, t token) {
-	head := t.from[:minToken]
-	to[head] = append(to[head], t)
-}
-
-// longestFirst puts tokens that begin alike in order: one may be part of another.
-func longestFirst(tokens map[string][]token) {
-	for _, alike := range tokens {
-		slices.SortStableFunc(alike, func(a, b token) int { return cmp.Compare(len(b.from), len(a.from)) })
 	}
 }
 
@@ -149,8 +168,8 @@ func (n *renaming) restore(v jsonval.Value) jsonval.Value {
 	return restored
 }
 
-func rewriteValue(v jsonval.Value, tokens map[string][]token) (rewritten jsonval.Value, changed bool) {
-	if len(tokens) == 0 {
+func rewriteValue(v jsonval.Value, tokens tokens) (rewritten jsonval.Value, changed bool) {
+	if len(tokens.to) == 0 {
 		return v, false
 	}
 	if leafKind(v) {
@@ -181,7 +200,7 @@ func rewriteValue(v jsonval.Value, tokens map[string][]token) (rewritten jsonval
 }
 
 // rewrite replaces all tokens in s at once, wherever one stands alone and is not part of a longer word.
-func rewrite(s string, tokens map[string][]token) string {
+func rewrite(s string, tokens tokens) string {
 	var out strings.Builder
 	done := 0
 	for i := 0; i+minToken <= len(s); {
@@ -189,14 +208,14 @@ func rewrite(s string, tokens map[string][]token) string {
 			i++
 			continue
 		}
-		t, ok := tokenAt(s[i:], tokens)
+		from, to, ok := tokens.at(s[i:])
 		if !ok {
 			i++
 			continue
 		}
 		out.WriteString(s[done:i])
-		out.WriteString(t.to)
-		i += len(t.from)
+		out.WriteString(to)
+		i += len(from)
 		done = i
 	}
 	if done == 0 {
@@ -204,16 +223,6 @@ func rewrite(s string, tokens map[string][]token) string {
 	}
 	out.WriteString(s[done:])
 	return out.String()
-}
-
-// tokenAt returns the longest token that s begins with and that does not go on as a word.
-func tokenAt(s string, tokens map[string][]token) (token, bool) {
-	for _, t := range tokens[s[:minToken]] {
-		if strings.HasPrefix(s, t.from) && (len(s) == len(t.from) || !wordByte(s[len(t.from)])) {
-			return t, true
-		}
-	}
-	return token{}, false
 }
 
 func wordByte(c byte) bool {

@@ -83,7 +83,7 @@ var digestSeed = maphash.MakeSeed()
 // digest is equal for values that any rules at or below p could take as equal. Its value is another in each process.
 func digest(p *place, v *jsonval.Value) uint64 {
 	const prime = 1099511628211
-	sum := uint64(v.Kind) + 2
+	sum := uint64(v.Kind) + 2 + uint64(v.Form)<<8
 	blurred, unordered := p.blurs(v.Kind)
 	switch {
 	case blurred:

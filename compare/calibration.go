@@ -311,7 +311,7 @@ func changeOf(b, c *jsonval.Value) string {
 		return "not there"
 	}
 	kind := Changed
-	if b.Kind != c.Kind {
+	if !sameType(*b, *c) {
 		kind = TypeOf
 	}
 	cause := coarseCauseOf(Difference{Kind: kind, Baseline: b, Candidate: c})

@@ -34,9 +34,9 @@ func causesOf(d Difference) (causes []string, named bool) {
 	case d.Note != "":
 		return []string{d.Note}, true
 	case d.Kind == Missing:
-		return append(d.hints, absent(d, "the candidate lacks", d.Baseline)), true
+		return append(d.hints, absent(d, "the candidate lacks", d.Baseline)...), true
 	case d.Kind == Extra:
-		return []string{absent(d, "only the candidate has", d.Candidate)}, true
+		return absent(d, "only the candidate has", d.Candidate), true
 	case d.Kind == Duplicate && d.Effect != "" && isEffect(d.Path):
 		return []string{fmt.Sprintf("the candidate does it once more: %s", d.Effect)}, true
 	case d.Kind == Duplicate:
@@ -61,6 +61,8 @@ func causesOf(d Difference) (causes []string, named bool) {
 // plainCauseOf says what a change looks like that is none of those that have a name.
 func plainCauseOf(d Difference) string {
 	switch {
+	case d.Kind == TypeOf && d.Baseline.Form != d.Candidate.Form:
+		return fmt.Sprintf("%s for %s", formName(d.Candidate), formName(d.Baseline))
 	case d.Kind == TypeOf:
 		return fmt.Sprintf("%s for %s", typeName(*d.Candidate), typeName(*d.Baseline))
 	case d.Baseline.Kind == jsonval.Bool || isEnumeration(d.Path):
@@ -97,18 +99,19 @@ func isEffect(path string) bool {
 	return strings.HasPrefix(path, "/effects/") && strings.Count(path, "/") == 2
 }
 
-func absent(d Difference, who string, v *jsonval.Value) string {
+// absent says what one side has not, by its name where it has one, and then in words that go for others, too.
+func absent(d Difference, who string, v *jsonval.Value) []string {
 	switch segments := strings.Split(d.Path, "/"); {
 	case isEffect(d.Path):
-		return fmt.Sprintf("%s the effect %s", who, d.Effect)
+		return []string{fmt.Sprintf("%s the effect %s", who, d.Effect), who + " an effect"}
 	case len(segments) == 4 && segments[2] == "headers":
-		return fmt.Sprintf("%s the header %s", who, segments[3])
+		return []string{fmt.Sprintf("%s the header %s", who, segments[3]), who + " a header"}
 	case len(segments) == 4 && segments[2] == "cookies":
-		return fmt.Sprintf("%s the cookie %s", who, segments[3])
+		return []string{fmt.Sprintf("%s the cookie %s", who, segments[3]), who + " a cookie"}
 	case empty(v):
-		return fmt.Sprintf("%s it, which is %s", who, typeName(*v))
+		return []string{fmt.Sprintf("%s it, which is %s", who, typeName(*v))}
 	}
-	return who + " it"
+	return []string{who + " it"}
 }
 
 // empty reports whether there is a value with nothing in it: null, "", [] or {}.
@@ -124,6 +127,19 @@ func typeName(v jsonval.Value) string {
 		return "a " + v.Kind.String()
 	}
 	return v.String()
+}
+
+// formName says what a value is that is compared with one of another form.
+func formName(v *jsonval.Value) string {
+	switch {
+	case v.Form != 0:
+		return formWords[v.Form]
+	case v.Kind == jsonval.Object:
+		return "one JSON object"
+	case v.Kind == jsonval.Array:
+		return "one JSON list"
+	}
+	return typeName(*v)
 }
 
 // structureChanges are between values of different types, and between wholes and their parts.
@@ -174,7 +190,7 @@ func isWrapped(v, list jsonval.Value) bool {
 
 // undecoded recognizes bytes on one side and their base64 text on the other.
 func undecoded(b, c jsonval.Value) bool {
-	if b.Kind != jsonval.Object || c.Kind != jsonval.String {
+	if b.Form != bytesForm || c.Kind != jsonval.String {
 		return false
 	}
 	content, err := base64.StdEncoding.DecodeString(c.Text)

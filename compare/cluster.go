@@ -60,10 +60,11 @@ type clusterer struct {
 	byKey map[clusterKey]*gathering
 	// together counts the trials that two keys for one field have in common.
 	together map[[2]clusterKey]int64
+	looked   int // places that were left by bound
 }
 
 func newClusterer() *clusterer {
-	return &clusterer{make(map[clusterKey]*gathering), make(map[[2]clusterKey]int64)}
+	return &clusterer{byKey: make(map[clusterKey]*gathering), together: make(map[[2]clusterKey]int64)}
 }
 
 // add takes the folded differences of one trial, whose outcomes have so many bytes. It returns what the trial is known
@@ -94,6 +95,7 @@ func (c *clusterer) add(function, invocation string, size int, found []Differenc
 		}
 		ids = append(ids, g.add(key, invocation, size, byKey[key]))
 	}
+	c.boundSometimes()
 	return ids
 }
 
@@ -105,7 +107,8 @@ func (g *gathering) add(key clusterKey, invocation string, size int, found []Dif
 	p := g.part(causes, named)
 	p.trials++
 	id = hash64(key.text() + "\x00" + strings.Join(causes, "\x00"))
-	p.ids[id] = true
+	p.know(id)
+	p.at(key.path)
 	for _, d := range found {
 		p.same.merge(invariantOf(d))
 		p.samples.add(Example{
@@ -118,6 +121,7 @@ func (g *gathering) add(key clusterKey, invocation string, size int, found []Dif
 			}
 		}
 	}
+	g.boundAlso(2 * maxAlsoKept)
 	g.bound(2 * maxParts)
 	return id
 }
@@ -136,6 +140,7 @@ func (c *clusterer) merge(other *clusterer) {
 	for pair, n := range other.together {
 		c.together[pair] += n
 	}
+	c.boundSometimes()
 }
 
 // absorb takes over all of o but its counts.
@@ -147,15 +152,14 @@ func (g *gathering) absorb(o *gathering) {
 			g.parts[name] = p
 		}
 	}
-	if g.beyond == nil {
-		g.beyond = o.beyond
-	} else if o.beyond != nil {
-		g.beyond.merge(o.beyond)
+	if o.beyond != nil {
+		g.forget(o.beyond)
 	}
 	g.overlaps = g.overlaps || o.overlaps
 	for path := range o.also {
 		g.also[path] = true
 	}
+	g.boundAlso(2 * maxAlsoKept)
 	g.bound(2 * maxParts)
 }
 
@@ -168,6 +172,11 @@ type gathered struct {
 // clusters returns what was gathered, the most frequent first. Compared and differed have the trials compared and
 // those that differ, by function.
 func (c *clusterer) clusters(compared, differed map[string]int64) []gathered {
+	c.bound()
+	for key, g := range c.byKey {
+		g.boundAlso(maxAlsoKept)
+		g.trials = min(g.trials, max(differed[key.function], 1))
+	}
 	c.joinEffects()
 	c.joinFamilies(differed)
 	c.joinFields(differed)
@@ -175,10 +184,17 @@ func (c *clusterer) clusters(compared, differed map[string]int64) []gathered {
 	for key, g := range c.byKey {
 		g.bound(maxParts)
 		if g.beyond != nil {
+			if len(g.beyond.causes) == 0 {
+				g.beyond.causes, g.beyond.named = []string{anotherValue}, false
+			}
 			g.parts["\xff"] = g.beyond
 		}
 		for _, m := range g.mistakes() {
 			smallest := m.samples.smallest
+			key := key
+			if m.path != several && strings.Contains(key.path, "*") { // it is at one of the places that were joined
+				key.path = m.path
+			}
 			list = append(list, gathered{ids: m.ids, Cluster: Cluster{
 				ID: key.id(m.own), Function: key.function, Path: key.path, Kind: key.kind, Effect: key.effect,
 				Trials: m.trials, Share: float64(m.trials) / float64(max(compared[key.function], 1)),

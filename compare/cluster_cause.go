@@ -24,16 +24,38 @@ type part struct {
 	named   bool     // whether they tell of a mistake
 	trials  int64
 	same    invariant
+	path    string // that all have; several where they have more than one
 	samples examples
 	ids     map[uint64]bool // by which the sample knows the part, and those that were joined to it
+	// unknowable says that these are too many to be kept.
+	unknowable bool
+}
+
+// several stands for paths that are not the same. It is none.
+const several = "*"
+
+func (p *part) at(path string) {
+	switch p.path {
+	case "":
+		p.path = path
+	case path:
+	default:
+		p.path = several
+	}
 }
 
 func (p *part) merge(o *part) {
+	if o.path != "" {
+		p.at(o.path)
+	}
 	p.trials += o.trials
 	p.same.merge(o.same)
 	p.samples.merge(&o.samples)
+	if o.unknowable {
+		p.unknowable, p.ids = true, nil
+	}
 	for id := range o.ids {
-		p.ids[id] = true
+		p.know(id)
 	}
 }
 
@@ -103,9 +125,40 @@ func (g *gathering) widest(parts []string) string {
 type mistake struct {
 	cause   string
 	own     string // the cause by which it was split from others; "" for all or the rest
+	path    string // as in [part]
 	trials  int64
 	samples examples
 	ids     map[uint64]bool
+}
+
+// name says what all trials of the group have in common.
+func (one *group) name() string { return one.same.name(one.cause, one.named, one.trials) }
+
+// isConstant reports whether the group has no cause that has a name, but something that is the same in all of its trials:
+// what is always 5 more has a name, too.
+func (one *group) isConstant() bool { return !one.named && one.name() != one.cause }
+
+// withChance adds to a group of one constant those that have it, too, and by chance a cause with a name in few trials: 5
+// more is ten times as much where it was 0.5 before. It returns all groups.
+func withChance(groups []group, frequent func(group) bool) []group {
+	at := slices.IndexFunc(groups, func(one group) bool { return one.isConstant() && frequent(one) })
+	if at < 0 {
+		return groups
+	}
+	constant := groups[at]
+	var kept []group
+	for i, one := range groups {
+		both := constant.same
+		both.merge(one.same)
+		switch {
+		case i == at:
+		case !frequent(one) && both.name(constant.cause, false, constant.trials) == constant.name():
+			constant.merge(&one.part)
+		default:
+			kept = append(kept, one)
+		}
+	}
+	return slices.Insert(kept, min(at, len(kept)), constant)
 }
 
 // mistakes splits a gathering where several causes are frequent. What is left is one more.
@@ -116,8 +169,10 @@ func (g *gathering) mistakes() []mistake {
 		total += one.trials
 	}
 	frequent := func(one group) bool {
-		return one.named && one.trials >= minSplit && float64(one.trials) >= splitShare*float64(total)
+		return (one.named || one.isConstant()) && one.trials >= minSplit &&
+			float64(one.trials) >= splitShare*float64(total)
 	}
+	groups = withChance(groups, frequent)
 	apart := 0
 	for _, one := range groups {
 		if frequent(one) {
@@ -138,6 +193,9 @@ func (g *gathering) mistakes() []mistake {
 		}
 		m := together([]group{one})
 		m.own, m.trials = one.cause, min(m.trials, g.trials)
+		if one.isConstant() {
+			m.own = m.cause
+		}
 		found = append(found, m)
 	}
 	if len(rest) > 0 {
@@ -156,11 +214,11 @@ func together(groups []group) mistake {
 		all.merge(&groups[i].part)
 	}
 	first := groups[0]
-	m := mistake{trials: all.trials, samples: all.samples, ids: all.ids, cause: first.cause}
+	m := mistake{path: all.path, trials: all.trials, samples: all.samples, ids: all.ids, cause: first.cause}
 	share := func(one group) float64 { return float64(one.trials) / float64(max(all.trials, 1)) }
 	switch {
 	case len(groups) == 1:
-		m.cause = first.same.name(first.cause, first.named, first.trials)
+		m.cause = first.name()
 	case share(groups[1]) < minTold:
 		m.cause += ", and others"
 	default:
@@ -190,13 +248,20 @@ func (g *gathering) bound(most int) {
 	if len(g.parts) <= most {
 		return
 	}
-	rest := g.beyond
-	if rest == nil {
-		rest = &part{causes: []string{anotherValue}, ids: make(map[uint64]bool)}
-	}
 	for _, name := range sortedKeys(g.parts)[maxParts:] {
-		rest.merge(g.parts[name])
+		g.forget(g.parts[name])
 		delete(g.parts, name)
 	}
-	g.beyond = rest
+}
+
+// forget counts a part among those that are too many. They keep the causes that all of them have.
+func (g *gathering) forget(p *part) {
+	if g.beyond == nil {
+		p.causes = slices.Sorted(slices.Values(p.causes)) // whichever was the first one
+		g.beyond = p
+		return
+	}
+	g.beyond.causes = slices.DeleteFunc(g.beyond.causes, func(c string) bool { return !slices.Contains(p.causes, c) })
+	g.beyond.named = g.beyond.named && p.named
+	g.beyond.merge(p)
 }

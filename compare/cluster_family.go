@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -10,6 +11,7 @@ import (
 const (
 	minRelatives = 8
 	minStrangers = 20
+	minCrowd     = 50 // places that one cause explains are one place, in whatever trials
 	maxNames     = 32 // segments of a path that are looked at
 	maxCauses    = 16 // causes of a family that are tried
 )
@@ -61,6 +63,15 @@ func (c *clusterer) joinFamilies(differed map[string]int64) {
 	}
 }
 
+// all returns the parts of a gathering, with those that are too many as one.
+func (g *gathering) all() []*part {
+	list := slices.Collect(maps.Values(g.parts))
+	if g.beyond != nil {
+		list = append(list, g.beyond)
+	}
+	return list
+}
+
 // firstName is the first segment of a path that is the name of a member of a body, a header or a cookie.
 func firstName(segments []string) int {
 	switch {
@@ -82,11 +93,8 @@ func (c *clusterer) related(keys []clusterKey) (related, rest []clusterKey) {
 	for k, key := range keys {
 		g := c.byKey[key]
 		all[k] = make(map[string]bool)
-		if g.beyond != nil {
-			continue
-		}
 		first := true
-		for _, p := range g.parts {
+		for _, p := range g.all() {
 			mine := make(map[string]bool, len(p.causes))
 			for i, cause := range p.causes {
 				if first || all[k][cause] {
@@ -153,23 +161,16 @@ func (c *clusterer) joinFamily(f family, keys []clusterKey, differed map[string]
 		also := g.also
 		g.also = nil
 		joined.absorb(g)
-		for path := range also {
-			segments := strings.Split(path, "/")
-			for i, s := range segments {
-				if s == name && i >= firstName(segments) {
-					segments[i] = "*"
-				}
-			}
-			if path = strings.Join(segments, "/"); path != f.key.path {
-				joined.also[path] = true
-			}
+		for path := range starred(also, name, f.key.path) {
+			joined.also[path] = true
 		}
 	}
 	joined.trials = min(joined.trials, max(differed[f.key.function], 1))
 	c.byKey[f.key] = joined
 }
 
-// varies reports whether the places are in enough different sets of trials, and each in few of those that differ.
+// varies reports whether the places are in enough different sets of trials, and each in few of those that differ, or are
+// more than anybody reads.
 func (c *clusterer) varies(keys []clusterKey, differed int64) bool {
 	const few = 5 // at most one trial in so many, in the mean
 	named := true
@@ -179,9 +180,12 @@ func (c *clusterer) varies(keys []clusterKey, differed int64) bool {
 		g := c.byKey[key]
 		trials += g.trials
 		sets[g.members] = true
-		for _, p := range g.parts {
+		for _, p := range g.all() {
 			named = named && p.named
 		}
+	}
+	if named && len(keys) >= minCrowd {
+		return true
 	}
 	if few*trials > differed*int64(len(keys)) {
 		return false

@@ -12,6 +12,7 @@ import (
 
 	"tandem/capture"
 	"tandem/capture/journal"
+	"tandem/capture/keylog"
 	"tandem/replay"
 )
 
@@ -33,7 +34,7 @@ type Options struct {
 	Workers int       // goroutines that compare; default: one a processor
 	Now     time.Time // decides which rules have expired; default: now
 
-	noteMemory int // what is noted of the run in memory, in bytes; default 8 MiB for IDs and 8 MiB for aliases
+	noteMemory int // what is noted of the run in memory, in bytes; default 8 MiB each for IDs, firings and aliases
 }
 
 func (o Options) withDefaults() Options {
@@ -57,7 +58,7 @@ func (o Options) withDefaults() Options {
 //
 // The run is read once. It is read again where that takes knowing all of it: when aliases do not pair one to one, to
 // tell which, and when it is calibrated, to tell noise from differences. What is known of all trials is on disk, in
-// temporary files, once it takes more than some memory: see [runNotes].
+// temporary files, once it takes more than some memory: see [runNotes] and [firings].
 func Run(ctx context.Context, run *replay.RunReader, opts Options) (*Report, error) {
 	opts = opts.withDefaults()
 	return compareTrials(ctx, run, opts, againstOutcome(opts.Baseline), nil)
@@ -86,6 +87,7 @@ func compareTrials(ctx context.Context, run trialSource, opts Options, against A
 		anyEffects: opts.Gate != nil && opts.Gate.Require.AnyEffects,
 	}}
 	c.free = make(chan *batch, 4*opts.Workers+2)
+	c.hasher, c.countFirings = keylog.NewHasher(), true
 	found, err := c.readTwice(ctx)
 	if err != nil {
 		return nil, err
@@ -108,11 +110,15 @@ type comparison struct {
 	judge   judge
 	notes   *runNotes   // in the first pass
 	free    chan *batch // that are done with
+	hasher  *keylog.Hasher
+	// countFirings says that invocations may have been fired again, as far as is known.
+	countFirings bool
 }
 
 // findings are what one pass over a run found.
 type findings struct {
 	sum      *summary
+	again    map[string]invocations // by function, where some were fired again
 	skipped  int64
 	clusters []gathered // once there is a report
 }
@@ -144,7 +150,7 @@ func (c *comparison) readTwice(ctx context.Context) (*findings, error) {
 		return found, nil
 	}
 	c.notes.close()
-	c.notes = nil
+	c.notes, c.countFirings = nil, found.again != nil
 	if found, err = c.pass(ctx); err != nil {
 		return nil, err
 	}
@@ -154,6 +160,11 @@ func (c *comparison) readTwice(ctx context.Context) (*findings, error) {
 // pass compares every trial.
 func (c *comparison) pass(ctx context.Context) (*findings, error) {
 	f := &findings{sum: newSummary(len(c.judge.rules.rules))}
+	var fired *firings
+	if c.countFirings {
+		fired = newFirings(c.opts.noteMemory)
+		defer fired.close()
+	}
 	line := uint64(0)
 	sums, err := c.each(ctx, func(r parsed) error {
 		line++
@@ -161,9 +172,15 @@ func (c *comparison) pass(ctx context.Context) (*findings, error) {
 			f.skipped++
 			return nil
 		}
+		if err := fired.add(r.firing); err != nil {
+			return err
+		}
 		return c.notes.add(line, r.noted)
 	})
 	if err != nil {
+		return nil, err
+	}
+	if f.again, err = fired.count(ctx); err != nil {
 		return nil, err
 	}
 	for _, s := range sums {
@@ -172,14 +189,15 @@ func (c *comparison) pass(ctx context.Context) (*findings, error) {
 	return f, nil
 }
 
-// readLine compares the trial in a line, and returns its aliases. An error says that the line is no trial.
-func (c *comparison) readLine(line []byte, w *worker) (*replay.Trial, []aliasPair, error) {
+// readLine compares the trial in a line. Of the result, the class and the aliases are good. An error says that the line
+// is no trial.
+func (c *comparison) readLine(line []byte, w *worker) (*replay.Trial, result, error) {
 	if t, aliases, ok := c.glance(line, w); ok {
-		return t, aliases, nil
+		return t, result{class: matched, aliases: aliases}, nil
 	}
 	t, err := replay.ParseTrial(line)
 	if err != nil {
-		return nil, nil, err
+		return nil, result{}, err
 	}
 	made := c.judge.drafts(t)
 	r := c.judge.compareDrafts(t, made, w.tally)
@@ -188,8 +206,9 @@ func (c *comparison) readLine(line []byte, w *worker) (*replay.Trial, []aliasPai
 		w.noise.add(t.Function, trialID(t), four)
 		w.twice++
 	}
-	w.add(t, c.opts, c.judge.sift(t, r, four))
-	return t, r.aliases, nil
+	r = c.judge.sift(t, r, four)
+	w.add(t, c.opts, r)
+	return t, r, nil
 }
 
 // glance compares a trial by the shortcut. Ok is false where the obvious way has to, which is for most of what does
@@ -261,7 +280,7 @@ func (c *comparison) refuseDuplicates(ctx context.Context) error {
 }
 
 func (c *comparison) report(f *findings) *Report {
-	s := f.sum
+	s, again := f.sum, f.again
 	r := &Report{
 		Version: ReportVersion, Baseline: c.opts.Baseline, Candidate: c.opts.Candidate, Reasons: []string{}, Clusters: []Cluster{},
 		Functions: make(map[string]FunctionReport, len(s.functions)),
@@ -277,9 +296,14 @@ func (c *comparison) report(f *findings) *Report {
 		r.Trials.add(f.counts)
 		differed[name] = f.counts.Differed
 		compared[name] = f.counts.Matched + f.counts.Differed
+		of := invocationsOf(f.counts)
+		if again != nil {
+			of = again[name]
+		}
+		r.invocations.add(of)
 		r.Functions[name] = FunctionReport{
 			Trials: f.counts, Shapes: f.kinds.shapes.forget(), DifferedShapes: f.differed.forget(), Repeats: f.repeats,
-			MismatchUpperBound95: upperBound95(differed[name], compared[name], f.repeats),
+			MismatchUpperBound95: of.bound(), invocations: of,
 		}
 		r.Latency[name] = f.stopwatch.report(&c.opts, c.opts.Limits[name])
 	}

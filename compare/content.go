@@ -18,20 +18,30 @@ import (
 // text, and the rest as bytes. What cannot be read as what it is said to be is compared as it is.
 //
 // What each form becomes depends on one side alone, so that a body always equals itself. The forms that are not JSON
-// of their own are objects with one member, which names the form and tells them from JSON that looks alike.
+// of their own are objects with one member, which names the form in paths, and are marked, so that they equal no JSON
+// that looks alike.
 type content struct {
 	body   *capture.Body
 	media  string // Content-Type
 	coding string // Content-Encoding
 }
 
-// Members that name a form of content.
+// Forms of content that are not JSON of their own, which values are marked with: JSON may look like any of them.
 const (
-	linesForm = "lines" // of JSON, a list
-	xmlForm   = "xml"   // the root element
-	formForm  = "form"  // names and values
-	partsForm = "parts" // a list
+	linesForm byte = 1 + iota // of JSON, a list
+	xmlForm                   // the root element
+	formForm                  // names and values
+	partsForm                 // a list
+	bytesForm                 // their length and hash
 )
+
+// formNames are the members that name a form.
+var formNames = map[byte]string{linesForm: "lines", xmlForm: "xml", formForm: "form", partsForm: "parts"}
+
+// formWords say what the value of a form is.
+var formWords = map[byte]string{
+	linesForm: "lines of JSON", xmlForm: "XML", formForm: "form fields", partsForm: "a multipart body", bytesForm: "bytes",
+}
 
 // maxNesting is how deep multipart bodies may be in one another.
 const maxNesting = 8
@@ -85,6 +95,7 @@ func bytesValue(raw []byte) jsonval.Value {
 	v := object(2)
 	v.Add("bytes", jsonval.Int(len(raw)))
 	v.Add("sha256", jsonval.Text(hex.EncodeToString(sum[:])))
+	v.Form = bytesForm
 	return v
 }
 
@@ -187,13 +198,12 @@ func linesValue(raw []byte) (jsonval.Value, error) {
 	return list, nil
 }
 
-func wrapped(form string, v jsonval.Value) jsonval.Value {
+func wrapped(form byte, v jsonval.Value) jsonval.Value {
 	w := object(1)
-	w.Add(form, v)
+	w.Add(formNames[form], v)
+	w.Form = form
 	return w
 }
 
-// isForm reports whether v is content of a form.
-func isForm(v *jsonval.Value, form string) bool {
-	return v.Kind == jsonval.Object && len(v.Names) == 1 && v.Names[0] == form
-}
+// sameType reports whether two values are of one type: of JSON, or of one other form.
+func sameType(b, c jsonval.Value) bool { return b.Kind == c.Kind && b.Form == c.Form }

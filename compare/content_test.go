@@ -291,3 +291,35 @@ func TestNarrowRulesApplyFromManyGoroutines(t *testing.T) {
 		t.Errorf("%d combinations of rules were compiled", n)
 	}
 }
+
+// What is made of another form than JSON reads as some JSON, which is another body all the same.
+func TestNoJSONEqualsAnotherFormOfContent(t *testing.T) {
+	for _, tt := range []struct{ media, raw, want string }{
+		{"application/x-ndjson", "{\"a\":1}\n{\"b\":2}\n", "lines of JSON for one JSON object"},
+		{"", "{\"a\":1}\n{\"b\":2}\n", "lines of JSON for one JSON object"},
+		{"application/xml", "<a>1</a>", "XML for one JSON object"},
+		{"application/x-www-form-urlencoded", "a=1", "form fields for one JSON object"},
+		{"multipart/mixed; boundary=b", "--b\r\n\r\n1\r\n--b--\r\n", "a multipart body for one JSON object"},
+		{"", "\xff\xfe", "bytes for one JSON object"},
+	} {
+		other := content{body: capture.NewBody(tt.media, []byte(tt.raw)), media: tt.media}.value()
+		looks := value(t, other.String())
+		if found := explain("/body", other, clone(other)); len(found) > 0 {
+			t.Errorf("%s and itself: %v", tt.want, found)
+		}
+		if digest(nil, &looks) == digest(nil, &other) {
+			t.Errorf("%s: one digest", tt.want)
+		}
+		found := explain("/body", looks, other)
+		if len(found) != 1 || found[0].Kind != TypeOf || found[0].Path != "/body" {
+			t.Errorf("%s: %v", tt.want, found)
+			continue
+		}
+		if causes, named := causesOf(found[0]); !named || !slices.Contains(causes, tt.want) {
+			t.Errorf("the causes are %q, want %q", causes, tt.want)
+		}
+		if b, c := shown(found[0], found[0].Baseline), shown(found[0], found[0].Candidate); *b == *c {
+			t.Errorf("%s: both are shown as %s", tt.want, *b)
+		}
+	}
+}

@@ -15,7 +15,7 @@ const (
 	Changed   Kind = "changed"
 	Missing   Kind = "missing" // the candidate lacks it
 	Extra     Kind = "extra"   // the baseline lacks it
-	TypeOf    Kind = "type"    // the JSON types differ; null is a type
+	TypeOf    Kind = "type"    // the JSON types differ; null is a type, and so is each form of content
 	Order     Kind = "order"   // the same elements, in another order
 	Duplicate Kind = "duplicate"
 )
@@ -50,20 +50,29 @@ type surroundings struct {
 
 // explain returns the differences between two values. It returns none exactly when they are equal.
 func explain(path string, b, c jsonval.Value) []Difference {
-	return explainer{keyNames}.explain(path, b, c, surroundings{})
+	return explainer{keys: keyNames}.explain(path, b, c, surroundings{})
 }
 
-// An explainer finds the differences between two values. Its keys are the names of members that name an element of a
-// list.
-type explainer struct{ keys []string }
+// An explainer finds the differences between two values.
+type explainer struct {
+	keys  []string // the names of members that name an element of a list
+	depth int      // of what it explains
+}
+
+// maxExplained is how deep differences are looked for. What differs deeper is one difference there: each level takes as
+// long as all that is below it.
+const maxExplained = 200
 
 func (x explainer) explain(path string, b, c jsonval.Value, around surroundings) []Difference {
 	if jsonval.Equal(b, c) {
 		return nil
 	}
+	x.depth++
 	switch {
-	case b.Kind != c.Kind:
+	case !sameType(b, c):
 		return []Difference{{Path: path, Kind: TypeOf, Baseline: &b, Candidate: &c, around: around}}
+	case x.depth > maxExplained:
+		return []Difference{{Path: path, Kind: Changed, Baseline: &b, Candidate: &c, around: around}}
 	case b.Kind == jsonval.Object:
 		return x.members(path, b, c)
 	case b.Kind == jsonval.Array:

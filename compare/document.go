@@ -98,7 +98,7 @@ func attributesValue(attributes map[string]string, body *jsonval.Value) jsonval.
 	v := textObject(attributes)
 	for i, name := range v.Names {
 		if name == "content-type" {
-			v.Elems[i].Text = mediaType(v.Elems[i].Text, isForm(body, partsForm))
+			v.Elems[i].Text = mediaType(v.Elems[i].Text, body.Form == partsForm)
 		}
 	}
 	return v
@@ -141,10 +141,18 @@ func leaves(v jsonval.Value) int {
 	return n
 }
 
-// show writes a value for a report: a text as it is where it is printable, anything else as JSON.
+// show writes a value for a report: a text as it is where it is printable, anything else as JSON, behind its form.
 func show(v jsonval.Value) string {
 	if v.Kind == jsonval.String && utf8.ValidString(v.Text) {
 		return strconv.Quote(v.Text)
 	}
-	return v.String()
+	return formLabel(v) + v.String()
+}
+
+// formLabel says of a value that is not of JSON what it is of, so that it does not read like one that is.
+func formLabel(v jsonval.Value) string {
+	if v.Form == 0 {
+		return ""
+	}
+	return formWords[v.Form] + ": "
 }

@@ -65,7 +65,7 @@ func same(a, b *document) bool {
 
 // identical reports whether two values are written in the same way, too.
 func identical(a, b jsonval.Value) bool {
-	return a.Kind == b.Kind && a.Text == b.Text && slices.Equal(a.Names, b.Names) &&
+	return sameType(a, b) && a.Text == b.Text && slices.Equal(a.Names, b.Names) &&
 		slices.EqualFunc(a.Elems, b.Elems, identical)
 }
 

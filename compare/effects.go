@@ -343,7 +343,7 @@ func (a *aligner) explainPair(walk *reconciler, pair effectPair) []Difference {
 		b, c := a.b[pair.baseline], a.c[pair.candidate]
 		name, key := effectName(&b), member(&b, "key")
 		walk.reconcile(a.placeOf(pair.baseline), "", &b, &c)
-		found := explainer{walk.keys}.explain(childAt("/effects", pair.baseline), b, c, surroundings{})
+		found := explainer{keys: walk.keys}.explain(childAt("/effects", pair.baseline), b, c, surroundings{})
 		for i := range found {
 			found[i].Effect, found[i].Key = name, key
 		}

@@ -235,46 +235,42 @@ func (j *gateJudge) bound() {
 	if most == nil {
 		return
 	}
-	repeats := int64(0)
-	for _, f := range j.r.Functions {
-		repeats += f.Repeats
-	}
-	q := boundOf("mismatch-upper-bound", j.r.Trials, repeats, *most)
+	q := boundOf("mismatch-upper-bound", j.r.invocations, *most)
 	parts := j.parts()
 	for _, p := range parts {
 		if p.lowerBound(0.05/float64(len(parts))) > *most && q.Result != Failed {
 			q.Result, q.Missing, q.Trials = Failed, "", 0
 			q.Measured += fmt.Sprintf("; %d of %s of %s differ, which is more than that for certain",
-				p.differed, plural(int(p.compared), "trial"), p.name)
+				p.differed, plural(int(p.compared), "invocation"), p.name)
 		}
 	}
 	j.add(q)
 }
 
-// A portion is the trials of a function or of one of its shapes.
+// A portion is the invocations of a function or of one of its shapes.
 type portion struct {
 	name               string
 	compared, differed int64
-	once               float64 // share of its trials that repeat no other
 }
 
 // lowerBound is how many of the portion's invocations differ at least, with the given chance that it is wrong.
 func (p portion) lowerBound(chance float64) float64 {
-	n := int64(math.Ceil(float64(p.compared) * p.once))
-	return LowerBound(min(int64(float64(p.differed)*p.once), n), n, chance)
+	return LowerBound(p.differed, p.compared, chance)
 }
 
 func (j *gateJudge) parts() []portion {
 	var parts []portion
 	for _, name := range sortedKeys(j.r.Functions) {
 		f := j.r.Functions[name]
-		n, differed, _ := countsOf(f.Trials)
-		// What is repeated is counted once: trials of one invocation are no independent ones.
-		once := float64(n-f.Repeats) / float64(max(n, 1))
-		parts = append(parts, portion{name, n, differed, once})
+		parts = append(parts, portion{name, f.invocations.compared, f.invocations.differed})
+		trials, _, _ := countsOf(f.Trials)
+		// Which trials of a shape are of one invocation is not known: they are taken to be so in equal parts.
+		once := float64(f.invocations.compared) / float64(max(trials, 1))
 		for _, shape := range sortedKeys(f.Shapes) {
 			if shape != others && shape != "" {
-				parts = append(parts, portion{name + ", shape " + shape, f.Shapes[shape], f.DifferedShapes[shape], once})
+				n := int64(math.Ceil(float64(f.Shapes[shape]) * once))
+				differed := min(int64(float64(f.DifferedShapes[shape])*once), n)
+				parts = append(parts, portion{name + ", shape " + shape, n, differed})
 			}
 		}
 	}
@@ -287,29 +283,26 @@ func (j *gateJudge) functionBound() {
 		return
 	}
 	for _, name := range sortedKeys(j.r.Functions) {
-		q := boundOf("function-mismatch-upper-bound", j.r.Functions[name].Trials, j.r.Functions[name].Repeats, *most)
+		q := boundOf("function-mismatch-upper-bound", j.r.Functions[name].invocations, *most)
 		q.Function = name
 		j.add(q)
 	}
 }
 
-// boundOf judges how many invocations may differ. Those that were repeated count once, for the trials of one are not
-// independent; each trial of them that differs counts.
-func boundOf(name string, c Counts, repeats int64, most float64) RequirementReport {
-	compared, differed, unknown := countsOf(c)
-	n := compared - repeats + unknown
-	k := min(differed+unknown, n)
+// boundOf judges how many invocations may differ. What is not known counts as different.
+func boundOf(name string, total invocations, most float64) RequirementReport {
+	k, n := total.doubtful, total.fired
 	bound := UpperBound95(k, n)
-	measured := fmt.Sprintf("%s, as %d of %s differ", percent(bound), min(differed, n), plural(int(n-unknown), "invocation"))
-	if unknown > 0 {
-		measured += fmt.Sprintf(" and %d may", unknown)
+	measured := fmt.Sprintf("%s, as %d of %s differ", percent(bound), total.differed,
+		plural(int(total.compared), "invocation"))
+	if may := k - total.differed; may > 0 {
+		measured += fmt.Sprintf(" and %d may", may)
 	}
 	q := of(name, atMost(most), measured, bound <= most, Unknown)
 	if q.Result == Passed {
 		return q
 	}
-	p := portion{compared: compared + unknown, differed: differed, once: float64(n) / float64(max(compared+unknown, 1))}
-	if p.lowerBound(0.05) > most {
+	if LowerBound(total.differed, n, 0.05) > most {
 		q.Result = Failed
 		return q
 	}

@@ -34,7 +34,7 @@ func headersValue(headers map[string][]string, body *jsonval.Value) jsonval.Valu
 func headerText(name, text string, body *jsonval.Value) string {
 	switch name {
 	case "content-type":
-		return mediaType(text, isForm(body, partsForm))
+		return mediaType(text, body.Form == partsForm)
 	case "vary", "access-control-allow-headers", "access-control-expose-headers", "accept-ranges", "connection",
 		"trailer", "accept-encoding":
 		return setOf(strings.ToLower(text))

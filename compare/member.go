@@ -76,7 +76,7 @@ func (p partners) unpartnered(n int) []int {
 // without returns an object without some of its members. It shares nothing that can be changed with v but its values.
 func without(v *jsonval.Value, drop func(i int) bool) jsonval.Value {
 	kept := object(len(v.Names))
-	kept.Kind = v.Kind
+	kept.Kind, kept.Form = v.Kind, v.Form
 	for i, name := range v.Names {
 		if !drop(i) {
 			kept.Add(name, v.Elems[i])

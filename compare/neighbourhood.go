@@ -62,10 +62,10 @@ func (s surroundings) diff(b, c *jsonval.Value) []string {
 	}
 	textB, textC := "", ""
 	if b != nil {
-		textB = b.String()
+		textB = formLabel(*b) + b.String()
 	}
 	if c != nil {
-		textC = c.String()
+		textC = formLabel(*c) + c.String()
 	}
 	textB, textC = parting(textB, textC)
 	if b != nil {

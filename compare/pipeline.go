@@ -19,6 +19,7 @@ const (
 // parsed is what a worker made of one line.
 type parsed struct {
 	noted
+	firing
 	skipped bool // it is not a trial
 }
 
@@ -148,11 +149,14 @@ func (c *comparison) work(b *batch, w *worker) {
 	start := 0
 	for i, end := range b.ends {
 		var r parsed
-		trial, aliases, err := c.readLine(b.text[start:end], w)
+		trial, found, err := c.readLine(b.text[start:end], w)
 		start = end
 		switch {
 		case err == nil:
-			r.noted, b.pairs = c.notes.keysOf(trial, aliases, b.pairs)
+			r.noted, b.pairs = c.notes.keysOf(trial, found.aliases, b.pairs)
+			if c.countFirings {
+				r.firing = firingOf(c.hasher, trial, found.class)
+			}
 		case c.opts.Salvage:
 			r.skipped = true
 		default:

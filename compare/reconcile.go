@@ -109,9 +109,10 @@ func (r *reconciler) reconcile(p *place, path string, b, c *jsonval.Value) {
 		}
 	}
 	switch {
-	case b.Kind == jsonval.Object && c.Kind == jsonval.Object:
+	case !sameType(*b, *c):
+	case b.Kind == jsonval.Object:
 		r.members(p, path, b, c)
-	case b.Kind == jsonval.Array && c.Kind == jsonval.Array:
+	case b.Kind == jsonval.Array:
 		r.elements(p, path, b, c)
 	}
 }
@@ -177,7 +178,7 @@ func (r *reconciler) settle(rule *rule, path string, b, c *jsonval.Value) bool {
 		return false // there is nothing to ask
 	}
 	r.tally.applied[rule.index]++
-	if rule.Treat == Ignore || rule.Treat == Type && b.Kind == c.Kind || rule.Treat == Redacted && rule.allows(*b, *c) {
+	if rule.Treat == Ignore || rule.Treat == Type && sameType(*b, *c) || rule.Treat == Redacted && rule.allows(*b, *c) {
 		n := int64(leaves(*b))
 		r.tally.ignored += n
 		r.tally.under[rule.index] += n

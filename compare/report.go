@@ -21,7 +21,8 @@ type Report struct {
 	Candidate string   `json:"candidate"`
 	Trials    Counts   `json:"trials"`
 	// MismatchUpperBound95 is the share of invocations that may still differ, with 95 % confidence, if those to come
-	// are like those compared. It is 1 when nothing was compared.
+	// are like those compared. Of what was fired again, an invocation counts once, and differs if any of its trials does.
+	// It is 1 when nothing was compared.
 	MismatchUpperBound95 float64                   `json:"mismatchUpperBound95"`
 	Functions            map[string]FunctionReport `json:"functions"`
 	Clusters             []Cluster                 `json:"clusters"`
@@ -39,6 +40,8 @@ type Report struct {
 	WithoutEffects int64       `json:"withoutEffects,omitempty"`
 	Coverage       *Coverage   `json:"coverage,omitempty"` // where the recording was given
 	Gate           *GateReport `json:"gate,omitempty"`     // where the run was judged by one
+
+	invocations invocations // of all functions
 }
 
 // Counts says how many trials there were and how they counted. Total is the sum of the others.
@@ -86,6 +89,8 @@ type FunctionReport struct {
 	Repeats int64 `json:"repeats,omitempty"`
 	// MismatchUpperBound95 is that of this function's invocations.
 	MismatchUpperBound95 float64 `json:"mismatchUpperBound95"`
+
+	invocations invocations
 }
 
 // A Cluster gathers the differences that likely have one cause.

@@ -12,7 +12,7 @@ func (s *shortcut) body(p *place, path string, b, c *capture.BodyText, contentTy
 	switch {
 	case b.Form == capture.NoBody && c.Form == capture.NoBody:
 		return true
-	case coded || b.Form != c.Form || isParts(b) || isParts(c):
+	case coded || b.Form != c.Form:
 		return false
 	case b.Form == capture.JSONBody && isTree(b.Text) && isTree(c.Text):
 		return s.trees(p, b, c)
@@ -27,16 +27,6 @@ func (s *shortcut) body(p *place, path string, b, c *capture.BodyText, contentTy
 
 func isTree(text []byte) bool   { return text[0] == '{' || text[0] == '[' }
 func isString(text []byte) bool { return text[0] == '"' }
-
-// isParts reports whether JSON may look like a body that was read by its parts, so that its type is compared without
-// the boundary.
-func isParts(b *capture.BodyText) bool {
-	if len(b.Members) != 1 {
-		return false
-	}
-	name, ok := nameOf(b.Members[0].Name)
-	return !ok || string(name) == partsForm
-}
 
 // isPlainText reports whether a text body, given as a JSON string, is compared as the text that it is.
 func isPlainText(contentType, text []byte) bool {

@@ -110,11 +110,9 @@ func (s *shortcut) consistent() bool {
 	if len(s.names.broken) > 0 || len(s.names.told) > few || len(s.names.told) > 0 && spelledOut(s.text) {
 		return false
 	}
-	for _, tokens := range s.names.tokens {
-		for _, t := range tokens {
-			if !isPlain(t.from) || s.stands(t.from) {
-				return false
-			}
+	for from := range s.names.tokens.to {
+		if !isPlain(from) || s.stands(from) {
+			return false
 		}
 	}
 	return true

@@ -134,7 +134,7 @@ func (c *rule) allows(b, v jsonval.Value) bool {
 	case Ignore:
 		return true
 	case Type:
-		return b.Kind == v.Kind
+		return sameType(b, v)
 	case Tolerance:
 		return leafKind(b) && b.Kind == v.Kind && c.margin.allows(b.Text, v.Text)
 	case Pattern:

@@ -105,7 +105,7 @@ func (j *judge) documents(rules *functionRules, b, c *document, tally *tally) re
 	r := result{aliases: m.pairs}
 	walk := reconciler{tally: tally, names: &m.names, keys: rules.keys}
 	walk.reconcile(rules.root, "", &b.root, &c.root)
-	r.differences = append(explainer{rules.keys}.explain("", b.root, c.root, surroundings{}), effects.explain(&walk)...)
+	r.differences = append(explainer{keys: rules.keys}.explain("", b.root, c.root, surroundings{}), effects.explain(&walk)...)
 	for i := range r.differences {
 		if v := r.differences[i].Candidate; v != nil {
 			restored := m.names.restore(*v)
@@ -190,7 +190,7 @@ func (m *matcher) know(found []aliasPair) (changed bool) {
 	}
 	m.pairs = append(m.pairs, found...)
 	m.names.add(m.pairs)
-	if len(m.names.tokens) == 0 {
+	if len(m.names.tokens.to) == 0 {
 		return changed
 	}
 	if m.raw == nil {

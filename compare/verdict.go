@@ -16,12 +16,6 @@ func UpperBound95(k, n int64) float64 {
 	return mathext.InvRegIncBeta(float64(k+1), float64(n-k), 0.95)
 }
 
-// upperBound95 is the bound for trials of which some repeat others: these are no independent ones, and do not count.
-func upperBound95(differed, compared, repeats int64) float64 {
-	n := compared - repeats
-	return UpperBound95(min(differed, n), n)
-}
-
 // LowerBound returns the smallest share of differing invocations that n trials of which k differ leave possible, with
 // the given chance that it is wrong: the other side of the same bound. It is 0 for k = 0.
 func LowerBound(k, n int64, chance float64) float64 {
@@ -50,11 +44,7 @@ func TrialsUntil(k, n int64, share float64) (more int64, ok bool) {
 // decide sets the report's verdict, bound and reasons from its counts. Unseen says what the run did not get to.
 func (r *Report) decide(unseen []string) {
 	compared := r.Trials.Matched + r.Trials.Differed
-	repeats := int64(0)
-	for _, f := range r.Functions {
-		repeats += f.Repeats
-	}
-	r.MismatchUpperBound95 = upperBound95(r.Trials.Differed, compared, repeats)
+	r.MismatchUpperBound95 = r.invocations.bound()
 	switch {
 	case r.Trials.Differed > 0:
 		r.Verdict = Differs

@@ -184,7 +184,20 @@ func (l *loader) fail(err error, path ...any) error {
 	return &Error{File: l.name, Line: line, Err: err}
 }
 
+// hasVersion reports whether the file says anything of its version.
+func (l *loader) hasVersion() bool {
+	node, err := (&yaml.PathBuilder{}).Root().Child("version").Build().FilterNode(l.body)
+	if err != nil || node == nil {
+		return false
+	}
+	_, null := node.(*ast.NullNode)
+	return !null
+}
+
 func (l *loader) check(c *Config) error {
+	if c.Version == 0 && !l.hasVersion() {
+		return l.fail(fmt.Errorf("version: it is missing: begin the file with the line version: %d", Version), "version")
+	}
 	if c.Version != Version {
 		return l.fail(fmt.Errorf("version: this tandem reads version %d, not %d", Version, c.Version), "version")
 	}

@@ -9,9 +9,9 @@ import (
 )
 
 // Equal reports whether a and b mean the same: numbers by value, objects whatever the order of their names. Members
-// that repeat a name must be repeated alike, in the same order.
+// that repeat a name must be repeated alike, in the same order. Values of two forms are never equal.
 func Equal(a, b Value) bool {
-	if a.Kind != b.Kind || len(a.Elems) != len(b.Elems) {
+	if a.Kind != b.Kind || a.Form != b.Form || len(a.Elems) != len(b.Elems) {
 		return false
 	}
 	switch a.Kind {

@@ -41,6 +41,9 @@ func (k Kind) String() string {
 // A Value is one JSON value. The zero Value is null.
 type Value struct {
 	Kind Kind
+	// Form tells apart values that were made of something else than JSON, which else may look like any other. It is 0
+	// for JSON; what others stand for is up to who makes them.
+	Form byte
 	// Text is "true" or "false", a number's text as it was written, or a string's contents.
 	Text string
 	// Elems are an array's elements or an object's values.
