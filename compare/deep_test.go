@@ -12,10 +12,10 @@ func TestWhatDiffersDeepDownIsOneDifference(t *testing.T) {
 		return strings.Repeat(open, levels) + inside + strings.Repeat(shut, levels)
 	}
 	for _, tt := range []struct{ name, b, c string }{
-		{"lists", nested(9000, "[", "]", "1"), nested(9000, "[", "]", "2")},
-		{"objects", nested(9000, `{"a":`, "}", "1"), nested(9000, `{"a":`, "}", "2")},
-		{"of another length", nested(9000, "[", "]", "1"), nested(8000, "[", "]", "1")},
-		{"of another type", nested(9000, "[", "]", "1"), nested(9000, "[", "]", "{}")},
+		{"lists", nested(3000, "[", "]", "1"), nested(3000, "[", "]", "2")},
+		{"objects", nested(3000, `{"a":`, "}", "1"), nested(3000, `{"a":`, "}", "2")},
+		{"of another length", nested(3000, "[", "]", "1"), nested(2000, "[", "]", "1")},
+		{"of another type", nested(3000, "[", "]", "1"), nested(3000, "[", "]", "{}")},
 	} {
 		found := explain("/body", value(t, tt.b), value(t, tt.c))
 		if len(found) != 1 || found[0].Kind != Changed || strings.Count(found[0].Path, "/") > maxExplained+1 {
@@ -42,7 +42,7 @@ func TestATokenIsFoundByItsLengthAmongThoseThatBeginAlike(t *testing.T) {
 		return b.String()
 	}
 	replacedSome := 0
-	for range 20_000 {
+	for range 5000 {
 		all, to := newTokens(), make(map[string]string)
 		for range random.IntN(12) {
 			from := "prefix" + text(6)
@@ -75,7 +75,7 @@ func TestATokenIsFoundByItsLengthAmongThoseThatBeginAlike(t *testing.T) {
 			replacedSome++
 		}
 	}
-	if replacedSome < 1000 {
+	if replacedSome < 500 {
 		t.Errorf("only %d texts changed: the test shows little", replacedSome)
 	}
 }
