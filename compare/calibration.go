@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"fmt"
 	"math/bits"
 
 	"tandem/capture/jsonval"
@@ -70,6 +71,8 @@ func fieldOf(function string, d *Difference) field {
 // A disagreement is what a calibrated trial shows of one field in which not all four outcomes agree.
 type disagreement struct {
 	split   split
+	repeats split             // the pairs of which the second has once more what the first has, too
+	lacks   split             // those of which one has what the other has not, or has less often
 	first   []*Difference     // of b1 and c1
 	path    string            // one of the field
 	values  [4]*jsonval.Value // of b1, b2, c1 and c2 at one path of the field; nil where it is not known or not there
@@ -174,6 +177,12 @@ func (c calibrated) note(function string, bit split, pair [2]int, d *Difference)
 		c[f] = at
 	}
 	at.split |= bit
+	switch d.Kind {
+	case Duplicate:
+		at.repeats |= bit
+	case Missing, Extra:
+		at.lacks |= bit
+	}
 	if bit == firstSplit {
 		at.first = append(at.first, d)
 	}
@@ -269,10 +278,31 @@ func (d *disagreement) settleChanges() {
 	if !ok {
 		return
 	}
-	there, back := changeOf(d.values[from], d.values[to]), changeOf(d.values[to], d.values[from])
-	if there != back { // else it has no direction
-		d.changes = append(d.changes, changeOfPair{there, d.split == apart}, changeOfPair{back, false})
+	if d.addsOnceMore() {
+		d.changes = append(d.changes, changeOfPair{onceMore, d.split == apart})
 	}
+	there, back := changeOf(d.values[from], d.values[to]), changeOf(d.values[to], d.values[from])
+	if there == back { // it has no direction
+		return
+	}
+	d.changes = append(d.changes, changeOfPair{there, d.split == apart}, changeOfPair{back, false})
+	if there == largerNumber || there == smallerNumber {
+		size := sizeOfChange(d.values[from], d.values[to])
+		d.changes = append(d.changes, changeOfPair{there + size, d.split == apart}, changeOfPair{back + size, false})
+	}
+}
+
+// sizeOfChange says how far apart two numbers are, in powers of ten of the share that they differ by, in the same words
+// whichever of the two a change starts from. Noise mostly has few sizes, and a fault may have another one: a cent, where
+// noise is of whole units. Changes of that size are then the fault's alone. Among all to larger numbers they would be lost.
+func sizeOfChange(a, b *jsonval.Value) string {
+	percent := 100 * distance(a.Text, b.Text)
+	for _, limit := range []float64{10, 1, .1, .01, .001} {
+		if percent >= limit {
+			return fmt.Sprintf(" by %g %% or more", limit)
+		}
+	}
+	return " by less"
 }
 
 // inTurn names the values that one side has more often than the other in the two turns. Apart: the candidate.
@@ -300,6 +330,32 @@ func (d *disagreement) inTurn() (list []changeOfPair) {
 	return list
 }
 
+// onceMore is the change to more of what is there anyway.
+const onceMore = "once more"
+
+// addsOnceMore reports whether two of the four are seen to have once more what the other two have, too. Differences tell of
+// that where the second outcome of a pair has more, so that of the six ways in which two can have more all can be seen
+// but that of the baseline's two. Each is looked for in one pair, of one side or of none but never of one turn: noise in
+// what is there then hides the candidate's as often as the others, or more often.
+func (d *disagreement) addsOnceMore() bool {
+	more := d.repeats &^ d.lacks // in several elements, each may have more of one
+	switch d.split {
+	case apart:
+		return more.has(b1c2Split)
+	case inStep:
+		return more.has(baselineSplit | b2c1Split) // as the first turn has less, or the second one
+	case crosswise:
+		return more.has(baselineSplit | candidateSplit)
+	}
+	return false
+}
+
+// Changes of a number that have no other name.
+const (
+	largerNumber  = "a larger number"
+	smallerNumber = "a smaller number"
+)
+
 // changeOf says what a change looks like, with its direction.
 func changeOf(b, c *jsonval.Value) string {
 	switch {
@@ -319,9 +375,9 @@ func changeOf(b, c *jsonval.Value) string {
 		x, okX := rational(b.Text)
 		y, okY := rational(c.Text)
 		if okX && okY && x.Cmp(y) < 0 {
-			return "a larger number"
+			return largerNumber
 		}
-		return "a smaller number"
+		return smallerNumber
 	}
 	if cause == anotherValue && b.Kind == jsonval.String {
 		if b.Text < c.Text {

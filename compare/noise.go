@@ -167,7 +167,9 @@ func (f finding) keepsState() bool { return f.stateful && !f.drifting }
 //   - of the trials in which two outcomes agree and the other two do so too, or do not with any, the two are of one
 //     side as often as of neither one side nor one turn, and no more often than of one turn, so in one of three at most
 //     (see below);
-//   - where two outcomes have something that the others have not, the two are the candidate's in one of six at most;
+//   - where two outcomes have something that the others have not, such as a value, or a number that is larger by so much, the
+//     two are the candidate's in one of six at most; in one of five of what they have once more, because it is not known where
+//     it is the baseline's two that do (see addsOnceMore);
 //   - where outcomes of one turn are mostly alike, a value that just one of a turn's two has is as often the candidate's;
 //   - each side disagrees with itself as often as the other (McNemar's test, exact, two-sided).
 //

@@ -96,7 +96,11 @@ func (f *fieldNoise) tests(key field, kind noiseKind, to []noiseTest) []noiseTes
 		chance = 1. / 4
 	}
 	for _, name := range sortedKeys(f.changes.of) {
-		add(oneWay, f.changes.of[name].apart, f.changes.of[name].all, chance, 1)
+		ofSeen := chance
+		if name == onceMore { // which is not seen where it is the baseline's, as often as the candidate's
+			ofSeen = chance / (1 - chance)
+		}
+		add(oneWay, f.changes.of[name].apart, f.changes.of[name].all, ofSeen, 1)
 	}
 	if f.pairs(true).followTurns() {
 		for _, name := range sortedKeys(f.inTurn.of) {

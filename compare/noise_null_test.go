@@ -154,13 +154,56 @@ var clean = map[string]func() process{
 	"in any order":             each(func(r *rand.Rand, _, _ int) string { return shuffled(r, 0, false, false) }),
 	"milliseconds":             each(func(r *rand.Rand, _, _ int) string { return fmt.Sprint(20 + int(10*r.ExpFloat64())) }),
 	"a number of few decimals": each(func(r *rand.Rand, _, _ int) string { return fmt.Sprintf("%.1f", 10+r.NormFloat64()/20) }),
+	"numbers, some of them of another unit": each(func(r *rand.Rand, trial, turn int) string {
+		n := 40 + trial%9
+		return chosen(r, .3, fmt.Sprintf("%d.%02d", n+r.IntN(2), 50+turn), chosen(r, .3, fmt.Sprint(100*n), fmt.Sprint(n)))
+	}),
+	"there at times, and twice at times": func() process {
+		return func(r *rand.Rand, _ int) (v [4]string) {
+			for i := range v {
+				v[i] = strings.Repeat(chosen(r, .1, "b", "a"), []int{0, 1, 1, 2}[r.IntN(4)])
+			}
+			return v
+		}
+	},
+	"one of two things, each twice at times": each(func(r *rand.Rand, _, _ int) string {
+		return "ab" + chosen(r, .5, "", chosen(r, .5, "a", "b"))
+	}),
+	"twice the second time, mostly": each(func(r *rand.Rand, _, turn int) string {
+		return strings.Repeat(chosen(r, .1, string("bcd"[r.IntN(3)]), "a"), 1+int(btoi(r.Float64() < []float64{.1, .8}[turn])))
+	}),
 	"forms that vary": each(func(r *rand.Rand, _, _ int) string {
 		return chosen(r, .3, fmt.Sprint(r.IntN(1000)), fmt.Sprintf("%.2f", 10*r.Float64()))
 	}),
 }
 
+// addCopies counts a trial's four lists of a field, with a letter for each element, as comparing them by pairs does.
+func (c calibrated) addCopies(path string, v [4]string) {
+	for bit, pair := range pairsOfFour {
+		for i, letter := range []string{"a", "b", "c", "d"} {
+			value := jsonval.Text(letter)
+			d := Difference{Path: fmt.Sprintf("%s/%d", path, i)}
+			switch b, c := strings.Count(v[pair[0]], letter), strings.Count(v[pair[1]], letter); {
+			case b == c:
+				continue
+			case b > c:
+				d.Kind, d.Baseline = Missing, &value
+			case b == 0:
+				d.Kind, d.Candidate = Extra, &value
+			default:
+				d.Kind, d.Candidate = Duplicate, &value
+			}
+			c.note("f", split(1)<<bit, pair, &d)
+		}
+	}
+}
+
 // add counts a trial's four values of a field.
 func (c calibrated) add(path string, v [4]string) {
+	if strings.Contains(path, "twice") {
+		c.addCopies(path, v)
+		return
+	}
 	f := field{function: "f", path: path}
 	d, there := &disagreement{kind: Changed, path: path}, &disagreement{kind: Missing, path: path}
 	for i, text := range v {
@@ -312,6 +355,13 @@ func TestFaultsAreEvidenceHoweverNoisyTheField(t *testing.T) {
 		{"5 % of trials, 20 % of picked values", hit(calm(.2, picked), .05, appended)},
 		{"5 % of trials, 20 % of fresh values", hit(calm(.2, freshly), .05, appended)},
 		{"20 % of trials, two thirds noise", hit(calm(2./3, freshly), .2, appended)},
+		{"2 % of trials, a cent where noise is of whole units", hit(
+			each(func(r *rand.Rand, trial, _ int) string {
+				return fmt.Sprintf("%d.50", 20+trial%90+int(btoi(r.Float64() < .11))*(1+r.IntN(3)))
+			}), .02, func(v string) string { return strings.Replace(v, ".50", ".51", 1) })},
+		{"2 % of trials have twice what is there most times", hit(
+			each(func(r *rand.Rand, _, _ int) string { return chosen(r, .89, "a", "") }), .02,
+			func(v string) string { return v + v })},
 		{"a constant for fresh IDs", hit(each(func(r *rand.Rand, _, _ int) string { return uuid(r) }), 1, constant)},
 		{"a constant for fresh IDs in 5 % of trials", hit(each(func(r *rand.Rand, _, _ int) string { return uuid(r) }), .05, constant)},
 		{"3 % of trials, a state besides", hit(clean["created and exists, with races"], .03, func(v string) string {
@@ -333,7 +383,11 @@ func TestFaultsAreEvidenceHoweverNoisyTheField(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			processes := map[string]process{"faulty": tt.faulty()}
+			name := "faulty"
+			if strings.Contains(tt.name, "twice") {
+				name += " twice"
+			}
+			processes := map[string]process{name: tt.faulty()}
 			for _, name := range []string{"one of three", "two thirds noise", "in any order", "there at times"} {
 				processes[name] = clean[name]()
 			}
@@ -342,7 +396,7 @@ func TestFaultsAreEvidenceHoweverNoisyTheField(t *testing.T) {
 				t.Error("not found")
 			}
 			for _, at := range found {
-				if !strings.HasPrefix(at, "faulty ") {
+				if !strings.HasPrefix(at, "faulty") {
 					t.Errorf("found in %s", at)
 				}
 			}
