@@ -9,7 +9,7 @@ import (
 // falseAlarms is the probability that a calibrated run of two sides that are alike is said to differ because of noise,
 // in whichever of its fields. It is the level of the Benjamini-Hochberg procedure over all tests of a run, which, when
 // no field differs, bounds the probability of finding any.
-const falseAlarms = 0.001
+const falseAlarms = 0.0005
 
 // A noiseTest is one exact test of the hypothesis that the two sides draw a field from one distribution: that of n
 // trials no more than by chance are the k that it looks for.
