@@ -83,6 +83,9 @@ func judged(t testing.TB, l labelled, b, c *capture.Outcome) (found []string) {
 	return found
 }
 
+// compare compares a trial of which no documents were made.
+func (j *judge) compare(t *replay.Trial, tally *tally) result { return j.compareDrafts(t, nil, tally) }
+
 func TestTheCorpusIsJudgedAsLabelled(t *testing.T) {
 	cases := 0
 	names := make(map[string]bool)

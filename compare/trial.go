@@ -38,8 +38,6 @@ type judge struct {
 	noise map[field]finding
 }
 
-func (j *judge) compare(t *replay.Trial, tally *tally) result { return j.compareDrafts(t, nil, tally) }
-
 // compareDrafts compares a trial whose documents may have been made before.
 func (j *judge) compareDrafts(t *replay.Trial, made drafts, tally *tally) result {
 	r := j.between(t, made, j.baseline, j.candidate, tally)
