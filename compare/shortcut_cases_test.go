@@ -183,6 +183,8 @@ func TestTheShortcutIsTakenForWhatMostTrialsAre(t *testing.T) {
 		{"an ID of the baseline's that an effect shows to be the candidate's, too", []Rule{id},
 			strings.TrimSuffix(body(`{"id":"ord_AAAA1"}`), "[]}") + `[{"kind":"message.send","resource":"q","body":{"json":{"id":"17","see":"/ord_AAAA1"}}}]}`,
 			strings.TrimSuffix(body(`{"id":"new_BBBB1"}`), "[]}") + `[{"kind":"message.send","resource":"q","body":{"json":{"id":"ord_AAAA1","see":"/ord_AAAA1"}}}]}`},
+		{"IDs that are keys and resources", []Rule{{At: "/effects/*/key", Treat: Alias}, {At: "/effects/*/resource", Treat: Alias}},
+			effects(put("ord_AAAA1"), put("ord_AAAA2")), effects(put("ord_AAAA1"), put("ord_AAAA2"))},
 		{"several effects", []Rule{id}, effects(put("a"), put("b"), put("c")), effects(put("a"), put("b"), put("c"))},
 		{"IDs of the answer in keys", []Rule{id},
 			strings.TrimSuffix(body(`{"id":"ord_AAAA1"}`), "[]}") + `[` + put("ord_AAAA1") + `]}`,
