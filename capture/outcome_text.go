@@ -193,7 +193,7 @@ func (b *BodyText) read(r *jsonval.Reader, like *BodyText) {
 func (b *BodyText) readJSON(r *jsonval.Reader, like *BodyText) {
 	start := r.Next()
 	switch {
-	case r.Begins(like.Text):
+	case like.Form == JSONBody && r.Begins(like.Text):
 		b.Leaves, b.Names = like.Leaves, like.Names
 		b.Members = append(b.Members, like.Members...)
 	case r.IsObject():

@@ -342,3 +342,16 @@ func TestRepeatsAreNoMoreInvocations(t *testing.T) {
 		t.Errorf("%s: %v and %v, want %v", r.Verdict, r.MismatchUpperBound95, r.Functions["f"].MismatchUpperBound95, want)
 	}
 }
+
+// Lines go through the memory of lines before them.
+func TestALineThatIsNoTrialIsToldByItsNumberInALongRun(t *testing.T) {
+	ok := `{"status":"ok"}`
+	lines := make([]string, 20*batchSize)
+	for i := range lines {
+		lines[i] = line(fmt.Sprint(i), "f", ok, ok)
+	}
+	_, err := compareLines(t, Options{Workers: 1}, append(lines, "{}")...)
+	if want := fmt.Sprintf("run.jsonl:%d: not a trial", len(lines)+1); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %q in it", err, want)
+	}
+}

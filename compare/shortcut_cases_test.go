@@ -62,6 +62,8 @@ func TestTheShortcutLeavesWhatIsNotPlainToTheObviousWay(t *testing.T) {
 			answered(``, `,"body":{"json":{"l":["a","b"]}}`), answered(``, `,"body":{"json":{"l":["a","b"]}}`)},
 		{"a rule for indexes of a list", "it is ignored", []Rule{{At: "/body/1*", Treat: Ignore}},
 			answered(``, `,"body":{"json":["a","b"]}`), answered(``, `,"body":{"json":["a","b"]}`)},
+		{"a rule for names that begin alike", "what they begin with is no name", []Rule{{At: "/body/x/ab*", Treat: Ignore}},
+			answered(``, `,"body":{"json":{"x":{"abcdef":1}}}`), answered(``, `,"body":{"json":{"x":{"abcdef":1}}}`)},
 		{"one key in two ways", "they are one stream, in which effects have changed places", []Rule{{At: "/effects/*/body/e", Treat: Alias}},
 			written(`a`, "ord_AAAA1", `\u0061`, "ord_AAAA2"), written(`a`, "ord_AAAA2", `\u0061`, "ord_AAAA1")},
 		{"no key and an empty one", "likewise", []Rule{{At: "/effects/*/body/e", Treat: Alias}},
@@ -171,6 +173,18 @@ func TestTheShortcutIsTakenForWhatMostTrialsAre(t *testing.T) {
 			body(`{"id":"new_BBBB1","l":["x","new_BBBB1"]}`)},
 		{"IDs in effects alone", []Rule{{At: "/effects/*/body/id", Treat: Alias}}, effects(`{"kind":"message.send","resource":"q","body":{"json":{"id":"ord_AAAA1"}}}`),
 			effects(`{"kind":"message.send","resource":"q","body":{"json":{"id":"new_BBBB1"}}}`)},
+		{"IDs in effects, in a list without order", []Rule{id, {At: "/effects/*/body/l", Treat: Unordered},
+			{At: "/effects/*/body/by", Treat: Unordered, By: "z"}, {At: "/effects/*/body/l/*/z", Treat: Ignore}},
+			effects(`{"kind":"message.send","resource":"q","body":{"json":{"l":[` +
+				`{"code":1,"id":"ord_AAAA1","in":"/ord_AAAA1","z":1},{"code":2,"id":"ord_AAAA2","in":"/ord_AAAA2","z":2}]}}}`),
+			effects(`{"kind":"message.send","resource":"q","body":{"json":{"l":[` +
+				`{"code":2,"id":"new_BBBB2","in":"/new_BBBB2","z":1},{"code":1,"id":"new_BBBB1","in":"/new_BBBB1","z":2}]}}}`)},
+		{"a rule for the status of the answer", []Rule{{At: "/body/a", Treat: Ignore, HTTPStatus: []string{"2xx"}}}, body(`{"a":1}`), body(`{"a":2}`)},
+		{"an ID of the baseline's that an effect shows to be the candidate's, too", []Rule{id},
+			strings.TrimSuffix(body(`{"id":"ord_AAAA1"}`), "[]}") + `[{"kind":"message.send","resource":"q","body":{"json":{"id":"17","see":"/ord_AAAA1"}}}]}`,
+			strings.TrimSuffix(body(`{"id":"new_BBBB1"}`), "[]}") + `[{"kind":"message.send","resource":"q","body":{"json":{"id":"ord_AAAA1","see":"/ord_AAAA1"}}}]}`},
+		{"IDs that are keys and resources", []Rule{{At: "/effects/*/key", Treat: Alias}, {At: "/effects/*/resource", Treat: Alias}},
+			effects(put("ord_AAAA1"), put("ord_AAAA2")), effects(put("ord_AAAA1"), put("ord_AAAA2"))},
 		{"several effects", []Rule{id}, effects(put("a"), put("b"), put("c")), effects(put("a"), put("b"), put("c"))},
 		{"IDs of the answer in keys", []Rule{id},
 			strings.TrimSuffix(body(`{"id":"ord_AAAA1"}`), "[]}") + `[` + put("ord_AAAA1") + `]}`,
@@ -191,6 +205,50 @@ func TestTheShortcutIsTakenForWhatMostTrialsAre(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, taken := checkShortcutOf(t, tt.rules, []byte(line("i", "f", tt.b, tt.c))); !taken {
 				t.Error("the shortcut was not taken")
+			}
+		})
+	}
+}
+
+// One line is compared behind another, with the memory of which it is compared.
+func TestTheShortcutForgetsTheLineBefore(t *testing.T) {
+	body := func(json string) string {
+		return `{"status":"ok","http":{"status":200,"body":{"json":` + json + `}},"effects":[]}`
+	}
+	header := func(outcome, text string) string {
+		return strings.Replace(outcome, `"body"`, `"headers":{"x-a":["`+text+`"]},"body"`, 1)
+	}
+	id, list, ignored := Rule{At: "/**/id", Treat: Alias}, Rule{At: "/body/l", Treat: Unordered}, Rule{At: "/http/headers/x-*", Treat: Ignore}
+	one, other := body(`{"id":"ord_AAAA1"}`), body(`{"id":"new_BBBB1"}`)
+	for _, tt := range []struct {
+		name, reason     string
+		rules            []Rule
+		formerB, formerC string
+		b, c             string
+		taken            bool
+	}{
+		{"an ID in an ignored header", "it is not ignored in the body", []Rule{id, ignored}, one, header(other, "new_BBBB1"),
+			body(`{"a":"new_BBBB1","id":"ord_AAAA1"}`), body(`{"a":"new_BBBB1","id":"new_BBBB1"}`), false},
+		{"an ID", "it is none without its rule", []Rule{id}, one, other, body(`{"a":"ord_AAAA1"}`), body(`{"a":"new_BBBB1"}`), false},
+		{"an ID in a list", "it may be another one in each line", []Rule{id, list}, one, other,
+			body(`{"l":[{"id":"ord_AAAA1"},{"id":"ord_AAAA2"}]}`), body(`{"l":[{"id":"new_BBBB2"},{"id":"new_BBBB1"}]}`), true},
+		{"an ID in two ways", "it is in one way now", []Rule{id}, body(`{"a":{"id":"ord_AAAA1"},"id":"ord_AAAA1"}`),
+			body(`{"a":{"id":"new_BBBB2"},"id":"new_BBBB1"}`), one, other, true},
+		{"an ID of the candidate's", "the baseline's stands for nothing", []Rule{id}, body(`{"id":"new_BBBB1"}`), body(`{"id":"new_CCCC1"}`),
+			body(`{"a":"/new_BBBB1","id":"ord_AAAA1"}`), body(`{"a":"/new_CCCC1","id":"new_BBBB1"}`), false},
+		{"an ID of the baseline's", "it is one of the candidate's now", []Rule{id}, one, other, body(`{"id":"old_CCCC1"}`), one, true},
+		{"an ID, before a text spelled by number", "no ID stands in it", []Rule{id}, one, other,
+			body(`{"a":"\u0061"}`), body(`{"a":"\u0061"}`), true},
+		{"effects", "they are not known now", nil, one, one, strings.Replace(one, `,"effects":[]`, ``, 1), one, false},
+	} {
+		for i := range tt.rules {
+			tt.rules[i].Why = "w"
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			c := newShortcutChecker(t, tt.rules)
+			c.check(t, []byte(line("former", "f", tt.formerB, tt.formerC)))
+			if _, taken := c.check(t, []byte(line("i", "f", tt.b, tt.c))); taken != tt.taken {
+				t.Errorf("the shortcut was taken: %v, want %v: %s", taken, tt.taken, tt.reason)
 			}
 		})
 	}
