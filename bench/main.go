@@ -57,7 +57,7 @@ func run(args []string) error {
 func compareFlags(args []string) error {
 	f := flag.NewFlagSet("bench compare", flag.ContinueOnError)
 	var o compareOptions
-	f.IntVar(&o.pairs, "pairs", 40_000, "pairs that are compared a round")
+	f.IntVar(&o.pairs, "pairs", 100_000, "pairs that are compared a round")
 	f.IntVar(&o.rounds, "rounds", 3, "how often each contender has its turn")
 	f.IntVar(&o.trials, "trials", 1_000_000, "small trials to measure memory with; 0 to leave that out")
 	if err := f.Parse(args); err != nil {

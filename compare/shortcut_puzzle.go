@@ -152,6 +152,9 @@ func spelledOut(text []byte) bool {
 func (s *shortcut) stands(token string) bool {
 	sought := []byte(token)
 	n := bytes.Count(s.text, sought)
+	if n == 0 {
+		return false
+	}
 	for _, part := range s.ignored {
 		n -= bytes.Count(part, sought)
 	}

@@ -25,6 +25,13 @@ func (r *Reader) GiveUp() { r.gone = true }
 
 // next returns the next byte that is no white space, or 0.
 func (r *Reader) next() byte {
+	if i := r.At; uint(i) < uint(len(r.Data)) && r.Data[i] > ' ' && !r.gone {
+		return r.Data[i]
+	}
+	return r.nextBehindSpace()
+}
+
+func (r *Reader) nextBehindSpace() byte {
 	r.At = SkipSpace(r.Data, r.At)
 	if r.gone || r.At >= len(r.Data) {
 		return 0
@@ -97,7 +104,13 @@ func (r *Reader) span(first byte) []byte {
 	}
 	end := bad
 	if first == '"' {
-		end = SkipString(r.Data, r.At)
+		i := r.At + 1
+		i += plain(r.Data, i)
+		if i < len(r.Data) && r.Data[i] == '"' { // most are names
+			end = i + 1
+		} else {
+			end = skipText(r.Data, i)
+		}
 	} else {
 		end, _ = skip(r.Data, r.At, nil)
 	}
