@@ -59,7 +59,7 @@ func compareFlags(args []string) error {
 	var o compareOptions
 	f.IntVar(&o.pairs, "pairs", 100_000, "pairs that are compared a round")
 	f.IntVar(&o.rounds, "rounds", 3, "how often each contender has its turn")
-	f.IntVar(&o.trials, "trials", 1_000_000, "small trials to measure memory with; 0 to leave that out")
+	f.IntVar(&o.trials, "trials", 10_000_000, "small trials to measure memory with; 0 to leave that out")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
