@@ -140,12 +140,14 @@ func TestAnInterruptIsGoneOnFrom(t *testing.T) {
 			t.Fatal("the capture does not get on")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
+		s.mu.Lock() // a request that was given up may still be answered
 		first := s.requests
 		s.before = func(request int) {
 			if request == first+stop {
 				cancel()
 			}
 		}
+		s.mu.Unlock()
 		r, err := captureInto(ctx, dir, s.URL, s.Client())
 		checkSum(t, r.Functions["f"])
 		if to := r.Functions["f"].To; to.Before(last) {

@@ -117,10 +117,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.requests++
-	n := s.requests
+	n, before := s.requests, s.before
 	s.mu.Unlock()
-	if s.before != nil {
-		s.before(n)
+	if before != nil {
+		before(n)
 	}
 	time.Sleep(s.faults.slow)
 	every := func(k int) bool { return k > 0 && n%k == 0 }
