@@ -41,10 +41,9 @@ type httpLine struct {
 	peer   *httputil.ReverseProxy
 	sends  func(r *http.Request, body []byte) (text string, ok bool) // whether it hands over a text, and which
 
+	trap
 	mu     sync.Mutex
 	counts map[string]int
-	armed  *armed
-	done   bool
 }
 
 // armed is a fault that waits for its moment.
@@ -54,6 +53,46 @@ type armed struct {
 	taken  bool
 	fault  *fault
 	cancel context.CancelFunc
+}
+
+// A trap has at most one fault armed.
+type trap struct {
+	trapped sync.Mutex
+	armed   *armed
+	done    bool
+}
+
+func (t *trap) arm(a *armed) {
+	t.trapped.Lock()
+	defer t.trapped.Unlock()
+	t.armed, t.done = a, false
+}
+
+func (t *trap) meet(f *fault, text string, taken bool, cancel context.CancelFunc) {
+	t.arm(&armed{text: text, after: -1, taken: taken, fault: f, cancel: cancel})
+}
+
+// spring returns the fault that an exchange is to meet, or nil. Has reports whether the exchange has a text.
+func (t *trap) spring(has func(text string) bool) *armed {
+	t.trapped.Lock()
+	defer t.trapped.Unlock()
+	a := t.armed
+	if a == nil || a.after < 0 && !has(a.text) {
+		return nil
+	}
+	if a.after > 0 {
+		a.after--
+		return nil
+	}
+	t.armed, t.done = nil, true
+	return a
+}
+
+// met reports whether the fault was met.
+func (t *trap) met() bool {
+	t.trapped.Lock()
+	defer t.trapped.Unlock()
+	return t.done
 }
 
 func newHTTPLine(t *testing.T, peer string, sends func(r *http.Request, body []byte) (string, bool)) *httpLine {
@@ -108,36 +147,11 @@ func (a *armed) meet(w http.ResponseWriter, r *http.Request) {
 
 // next returns the fault that an exchange is to meet, or nil.
 func (l *httpLine) next(text string, sends bool) *armed {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a := l.armed
-	if a == nil || a.after < 0 && (!sends || text != a.text) {
-		return nil
-	}
-	if a.after > 0 {
-		a.after--
-		return nil
-	}
-	l.armed, l.done = nil, true
-	return a
-}
-
-func (l *httpLine) meet(f *fault, text string, taken bool, cancel context.CancelFunc) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.armed, l.done = &armed{text: text, after: -1, taken: taken, fault: f, cancel: cancel}, false
+	return l.spring(func(wanted string) bool { return sends && text == wanted })
 }
 
 func (l *httpLine) meetNth(n int, taken bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.armed, l.done = &armed{after: n, taken: taken, fault: &fault{meet: hijack("", true)}}, false
-}
-
-func (l *httpLine) met() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.done
+	l.arm(&armed{after: n, taken: taken, fault: &fault{meet: hijack("", true)}})
 }
 
 func (l *httpLine) handed(text string) int {
@@ -156,11 +170,10 @@ type amqpLine struct {
 	peer     string
 	frames   atomic.Int32 // that targets have sent
 
+	trap
 	mu     sync.Mutex
 	counts map[string]int
-	texts  []string // that may be handed over
-	armed  *armed
-	done   bool
+	texts  []string                   // that may be handed over
 	open   map[*passage]chan struct{} // closed when it has ended
 	all    sync.WaitGroup
 }
@@ -343,37 +356,11 @@ func isTransfer(frame []byte) bool {
 }
 
 func (l *amqpLine) next(frame []byte) *armed {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a := l.armed
-	if a == nil || a.after < 0 && !bytes.Contains(frame, []byte(a.text)) {
-		return nil
-	}
-	if a.after > 0 {
-		a.after--
-		return nil
-	}
-	l.armed, l.done = nil, true
-	return a
-}
-
-func (l *amqpLine) meet(f *fault, text string, taken bool, cancel context.CancelFunc) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.armed, l.done = &armed{text: text, after: -1, taken: taken, fault: f, cancel: cancel}, false
+	return l.spring(func(wanted string) bool { return bytes.Contains(frame, []byte(wanted)) })
 }
 
 func (l *amqpLine) meetNth(n int, taken bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.armed = &armed{after: n, taken: taken, fault: &fault{name: "reset before an answer"}}
-	l.done = false
-}
-
-func (l *amqpLine) met() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.done
+	l.arm(&armed{after: n, taken: taken, fault: &fault{name: "reset before an answer"}})
 }
 
 func (l *amqpLine) handed(text string) int {
