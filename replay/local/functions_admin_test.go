@@ -32,10 +32,7 @@ func TestAdminInvokeAnswersBeforeTheFunctionRuns(t *testing.T) {
 			}
 		})
 	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	log := f.opts.Log.(*syncBuffer).String()
+	log := closedLog(t, f)
 	for _, want := range []string{
 		`queue got "by hand"`, `queue got "fail"`, "the handler answered 500", "Executed 'Functions.queue' (Failed",
 	} {

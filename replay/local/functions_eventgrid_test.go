@@ -1,7 +1,6 @@
 package local
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -90,7 +89,7 @@ func TestAFunctionGetsEachEventOrTheWholeList(t *testing.T) {
 			if resp.StatusCode != http.StatusAccepted {
 				t.Fatalf("%d %s", resp.StatusCode, body)
 			}
-			log := fmt.Sprint(f.opts.Log)
+			log := closedLog(t, f)
 			for _, want := range tt.want {
 				if !strings.Contains(log, want) {
 					t.Errorf("the handler did not get %s", want)

@@ -25,7 +25,7 @@ func TestHandlerThatDiesIsReplaced(t *testing.T) {
 			t.Fatalf("the next invocation got %d", resp.StatusCode)
 		}
 	}
-	if n := strings.Count(f.opts.Log.(*syncBuffer).String(), "handler starts"); n != 4 {
+	if n := strings.Count(closedLog(t, f), "handler starts"); n != 4 {
 		t.Errorf("%d processes were started, want one and three that took a dead one's place", n)
 	}
 }
@@ -41,7 +41,7 @@ func TestConnectionThatHandlerBreaksOffFailsOnlyOnce(t *testing.T) {
 	if resp, _ := send(t, "GET", url+"/api/plain/x", ""); resp.StatusCode != http.StatusTeapot {
 		t.Errorf("the next invocation got %d", resp.StatusCode)
 	}
-	log := f.opts.Log.(*syncBuffer).String()
+	log := closedLog(t, f)
 	if strings.Count(log, "handler starts") != 1 {
 		t.Error("the process was replaced, though it lives")
 	}

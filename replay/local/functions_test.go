@@ -80,6 +80,15 @@ func startApp(t *testing.T, opts FunctionsOptions) (*Functions, string) {
 	return f, srv.URL
 }
 
+// closedLog closes an app and returns its log. What handlers write comes over a pipe, and is all there only then.
+func closedLog(t *testing.T, f *Functions) string {
+	t.Helper()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return f.opts.Log.(*syncBuffer).String()
+}
+
 // syncBuffer is a buffer that a test reads while it is written.
 type syncBuffer struct {
 	mu sync.Mutex
